@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# Flags of our own code. Third-party headers come in as SYSTEM and are not judged.
+add_library(gnomon_options INTERFACE)
+target_compile_options(gnomon_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror)
+target_include_directories(gnomon_options INTERFACE ${CMAKE_SOURCE_DIR})
+
+option(GNOMON_ASAN "AddressSanitizer" OFF)
+option(GNOMON_UBSAN "UndefinedBehaviorSanitizer" OFF)
+option(GNOMON_COVERAGE "line coverage counters" OFF)
+
+if(GNOMON_ASAN)
+  target_compile_options(gnomon_options INTERFACE -fsanitize=address -fno-omit-frame-pointer)
+  target_link_options(gnomon_options INTERFACE -fsanitize=address)
+endif()
+if(GNOMON_UBSAN)
+  target_compile_options(gnomon_options INTERFACE -fsanitize=undefined -fno-sanitize-recover=all)
+  target_link_options(gnomon_options INTERFACE -fsanitize=undefined)
+endif()
+if(GNOMON_COVERAGE)
+  target_compile_options(gnomon_options INTERFACE --coverage)
+  target_link_options(gnomon_options INTERFACE --coverage)
+  target_compile_definitions(gnomon_options INTERFACE GNOMON_COVERAGE)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/cpu/vcpu.hpp"
+
+#include <algorithm>
+
+namespace gnomon {
+
+namespace {
+constexpr std::size_t stack_bytes = 256 * 1024;  // interrupt on top of driver on top of hypervisor, with room
+}
+
+Vcpu::Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& config, bool virtualised,
+           trace::Tracer& tracer, std::uint64_t& activations)
+    : sc_module(name), id_(id), config_(config), virtualised_(virtualised), tracer_(tracer), activations_(activations) {
+  using SC_CURRENT_USER_MODULE = Vcpu;
+  interrupts.register_b_transport(this, &Vcpu::on_interrupt);
+  SC_THREAD(execute);
+  set_stack_size(stack_bytes);
+  SC_METHOD(timer_expired);
+  sensitive << timer_;
+  dont_initialize();
+  access_.requester().processor = this;
+  pending_.reserve(16);
+}
+
+void Vcpu::execute() {
+  ++activations_;
+  program_();
+}
+
+void Vcpu::sync() {
+  if (ahead_ == Time{}) return;
+  const Time ahead = ahead_;
+  static_cast<void>(now());  // throws where the sum would leave the range of simulated time
+  ahead_ = Time{};
+  wait(to_sc(ahead));
+  ++activations_;
+}
+
+void Vcpu::park() {
+  sync();
+  if (unpark_at_ == Time::max()) {
+    parked_ = true;
+    wait(resumed_);
+    ++activations_;
+    parked_ = false;
+  } else if (unpark_at_ > global_time()) {
+    wait(to_sc(unpark_at_ - global_time()));
+    ++activations_;
+  }
+  unpark_at_ = Time::max();
+}
+
+void Vcpu::unpark(Time at) {
+  unpark_at_ = at;
+  if (parked_) resumed_.notify(to_sc(at - global_time()));
+}
+
+void Vcpu::write_mmio(Gpa address, std::uint64_t value, unsigned bytes) {
+  auto& payload = access_.prepare(tlm::TLM_WRITE_COMMAND, address.value, &value, bytes);
+  sc_core::sc_time delay = to_sc(ahead_);
+  mmio->b_transport(payload, delay);
+  ahead_ = from_sc(delay);
+  if (!payload.is_response_ok()) SC_REPORT_ERROR("mmio", "store to an address where no device answers");
+}
+
+std::uint64_t Vcpu::read_mmio(Gpa address, unsigned bytes) {
+  std::uint64_t value = 0;
+  sync();
+  auto& payload = access_.prepare(tlm::TLM_READ_COMMAND, address.value, &value, bytes);
+  sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+  mmio->b_transport(payload, delay);
+  ahead_ += from_sc(delay);
+  sync();
+  if (!payload.is_response_ok()) SC_REPORT_ERROR("mmio", "load from an address where no device answers");
+  return value;
+}
+
+void Vcpu::halt() {
+  sync();
+  const Time began = global_time();
+  halted_ = true;
+  while (!interrupt_pending()) {
+    const Time at = earliest_interrupt();
+    if (at == Time::max()) {
+      wait(interrupted_);
+    } else {
+      wait(to_sc(at - global_time()), interrupted_);
+    }
+    ++activations_;
+  }
+  halted_ = false;
+  if (!virtualised_) {
+    spend(config_.idle_wake);
+  } else {
+    spend(config_.exits.hlt);
+    if (global_time() - began > config_.halt_poll) spend(config_.sleep_wake);
+    left_guest_ = true;
+  }
+  sync();
+  if (virtualised_) tracer_.emit(global_time(), trace::VmExit{began.ps(), id_, trace::ExitReason::hlt});
+}
+
+bool Vcpu::interrupt_pending() const {
+  const Time now = global_time();
+  return std::any_of(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.at <= now; });
+}
+
+Time Vcpu::earliest_interrupt() const {
+  Time at = Time::max();
+  for (const Pending& p : pending_) at = std::min(at, p.at);
+  return at;
+}
+
+unsigned Vcpu::acknowledge_interrupt() {
+  const Time now = global_time();
+  auto best = pending_.end();
+  for (auto p = pending_.begin(); p != pending_.end(); ++p) {
+    if (p->at <= now && (best == pending_.end() || p->vector > best->vector)) best = p;
+  }
+  const Pending taken = *best;
+  pending_.erase(best);
+  if (virtualised_) {
+    const bool timer = taken.vector == timer_vector;
+    if (left_guest_) {
+      spend(config_.exits.injection);
+    } else if (timer) {
+      exit(trace::ExitReason::preemption_timer, config_.exits.preemption_timer);
+    } else if (!config_.posted_interrupts) {
+      exit(trace::ExitReason::external_interrupt, config_.exits.external_interrupt);
+    }
+  }
+  left_guest_ = false;
+  tracer_.emit(global_time(), trace::InterruptTaken{taken.at.ps(), id_, taken.vector});
+  return taken.vector;
+}
+
+void Vcpu::exit(trace::ExitReason reason, Time cost) {
+  sync();
+  const Time began = global_time();
+  spend(cost);
+  sync();
+  tracer_.emit(global_time(), trace::VmExit{began.ps(), id_, reason});
+}
+
+void Vcpu::set_timer(Time at) {
+  timer_.cancel();
+  if (virtualised_) exit(trace::ExitReason::msr_write, config_.exits.msr_write);
+  if (at == Time::max()) return;
+  timer_.notify(to_sc(at > global_time() ? at - global_time() : Time{}));
+}
+
+void Vcpu::timer_expired() {
+  ++activations_;
+  raise(timer_vector, global_time());
+}
+
+void Vcpu::send_interrupt(unsigned processor, unsigned vector) {
+  if (virtualised_) exit(trace::ExitReason::msr_write, config_.exits.msr_write);
+  sync();
+  std::uint32_t data = vector;
+  auto& payload = message_.prepare(tlm::TLM_WRITE_COMMAND, 0xfee00000u | (processor << 12), &data, sizeof data);
+  sc_core::sc_time delay = to_sc(config_.interprocessor);
+  interprocessor->b_transport(payload, delay);
+}
+
+void Vcpu::on_interrupt(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
+  std::uint32_t vector = 0;
+  std::memcpy(&vector, payload.get_data_ptr(), sizeof vector);
+  raise(vector & 0xff, global_time() + from_sc(delay));
+  payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void Vcpu::raise(unsigned vector, Time at) {
+  // One bit a vector, as in the APIC's request register: a second interrupt before the first is taken is the same one.
+  const auto same = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.vector == vector; });
+  if (same != pending_.end()) {
+    same->at = std::min(same->at, at);
+  } else {
+    pending_.push_back({at, vector});
+  }
+  if (halted_) interrupted_.notify(sc_core::SC_ZERO_TIME);
+}
+
+}  // namespace gnomon

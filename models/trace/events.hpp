@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one typed stream of timed events. Metrics, sanitizer, timeline, log and hash are all its observers.
+//
+// Every member is a whole number of known width and no event has padding, so that an event's bytes are its value:
+// that is what the trace hash hashes. Addresses and sizes are in bytes, times in picoseconds (`*_ps`).
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <variant>
+
+namespace gnomon::trace {
+
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+
+enum class Direction : u32 { read, write };  ///< of an I/O as the workload sees it
+
+// ---- workload ------------------------------------------------------------------------------------------------------
+/// The measured window opens (after ramp-up) or closes.
+struct WindowOpened { u64 jobs; };
+struct WindowClosed { u64 jobs; };
+/// fio took an I/O in hand: its latency starts. `io` numbers the run's I/Os from 1.
+struct IoSubmitted { u64 io; u64 offset; u64 bytes; u32 job; u32 cpu; Direction direction; u32 device; };
+/// The driver gave the I/O to a queue as `command`; a large I/O is several commands.
+struct IoDispatched { u64 io; u32 cpu; u32 device; u32 queue; u32 command; };
+/// The kernel completed the I/O. `status`: 0, or an errno.
+struct IoCompleted { u64 io; u32 cpu; u32 status; };
+/// fio reaped the I/O: its latency ends.
+struct IoReaped { u64 io; u64 bytes; u64 latency_ps; u32 job; u32 cpu; Direction direction; u32 status; };
+/// A DMA mapping failed and the request went back to the queue.
+struct IoRequeued { u64 io; u32 cpu; u32 status; };
+
+// ---- guest: DMA API and IOMMU API -----------------------------------------------------------------------------------
+enum class Sync : u32 { unmap, map, early, all };          ///< which of the driver's sync operations
+enum class FlushCause : u32 { full, timer };               ///< why a flush queue drained
+enum class RequestType : u32 { attach, detach, map, unmap, probe };
+
+struct IovaAllocated { u64 iova; u64 bytes; u32 domain; u32 cpu; };
+/// The IOVA may be handed out again.
+struct IovaFreed { u64 iova; u64 bytes; u32 domain; u32 cpu; };
+/// The guest's own table now maps the run; `writable` and `readable` as the device may use it.
+struct MappingAdded { u64 iova; u64 gpa; u64 bytes; u32 domain; u32 cpu; u32 readable; u32 writable; };
+/// The guest's own table no longer maps the range.
+struct MappingRemoved { u64 iova; u64 bytes; u32 domain; u32 cpu; };
+/// One iommu_map or iommu_map_sg returned. `status`: 0, or an errno. From here the device must see the mapping.
+struct MapReturned { u64 iova; u64 bytes; u64 took_ps; u32 domain; u32 cpu; u32 runs; u32 status; };
+/// One unmap returned. `deferred`: the invalidation is owed by the flush queue; else no cache may hold the range now.
+struct UnmapReturned { u64 iova; u64 bytes; u64 took_ps; u32 domain; u32 cpu; u32 deferred; u32 reserved; };
+/// The flush queue's invalidation is done; ranges deferred before it began are clean from here.
+struct FlushQueueFlushed { u64 began_ps; u32 domain; u32 cpu; FlushCause cause; u32 reserved; };
+/// A sync operation of the IOMMU driver returned.
+struct SyncDone { u64 began_ps; u32 domain; u32 cpu; Sync kind; u32 reserved; };
+/// The guest's driver put one request or command on its queue.
+struct GuestRequest { u64 iova; u64 bytes; u64 gpa; u32 cpu; RequestType type; };
+/// The guest rang the vIOMMU's doorbell.
+struct GuestKick { u64 requests; u32 cpu; u32 suppressed; };
+
+// ---- processors and locks -------------------------------------------------------------------------------------------
+enum class ExitReason : u32 { ept_misconfig, external_interrupt, hlt, msr_write, preemption_timer };
+enum class Activity : u32 { task, interrupt, softirq, idle, host };
+
+/// A VM exit, told at the VM entry that ends it.
+struct VmExit { u64 began_ps; u32 cpu; ExitReason reason; };
+/// A processor did one kind of thing from `began_ps` until now.
+struct CpuSpan { u64 began_ps; u32 cpu; Activity activity; };
+struct LockAcquired { u64 waited_ps; u32 lock; u32 cpu; };
+struct LockReleased { u64 held_ps; u32 lock; u32 cpu; };
+struct InterruptRaised { u32 cpu; u32 vector; };
+struct InterruptTaken { u64 raised_ps; u32 cpu; u32 vector; };
+
+// ---- hypervisor -----------------------------------------------------------------------------------------------------
+/// The vIOMMU device answered one request of the guest.
+struct RequestServed { u64 iova; u64 bytes; u32 thread; RequestType type; u32 status; u32 reserved; };
+/// One VFIO MAP ioctl returned. `status`: 0, or an errno.
+struct ShadowMapped { u64 iova; u64 gpa; u64 bytes; u64 took_ps; u32 container; u32 status; };
+/// One VFIO UNMAP ioctl returned.
+struct ShadowUnmapped { u64 iova; u64 bytes; u64 took_ps; u32 container; u32 status; };
+struct PagesPinned { u64 pages; u64 pinned_now; };
+struct PagesUnpinned { u64 pages; u64 pinned_now; };
+/// An eventfd woke the I/O thread.
+struct IoThreadWoken { u64 signalled_ps; u32 thread; u32 reserved; };
+
+// ---- physical IOMMU -------------------------------------------------------------------------------------------------
+enum class Granularity : u32 { page, range, domain, global };
+
+/// A train of bursts inside one page crossed the IOMMU: translated at this instant, the last beat lands at `ends_ps`.
+struct DmaBurst {
+  u64 iova; u64 hpa; u64 bytes; u64 ends_ps;
+  u32 source; u32 domain; u32 write; u32 iotlb_hit; u32 walk_reads; u32 evicted;
+};
+struct DmaFault { u64 iova; u32 source; u32 write; u32 reason; u32 reserved; };
+/// The IOMMU executed one invalidation descriptor: from now on it holds nothing of the range.
+struct IotlbInvalidated { u64 iova; u64 bytes; u32 domain; Granularity granularity; u32 dropped; u32 hint_leaf_only; };
+/// Software rang the invalidation queue's tail.
+struct InvalidationSubmitted { u32 cpu; u32 descriptors; };
+/// An invalidation wait descriptor wrote its status.
+struct InvalidationWaitDone { u64 submitted_ps; };
+
+// ---- devices --------------------------------------------------------------------------------------------------------
+struct Doorbell { u32 device; u32 queue; u32 completion; u32 value; };
+struct CommandFetched { u32 device; u32 queue; u32 command; u32 reserved; };
+struct MediaBusy { u64 began_ps; u64 ends_ps; u32 device; u32 queue; u32 command; u32 channel; };
+struct CommandCompleted { u32 device; u32 queue; u32 command; u32 status; };
+
+// ---- the sanitizer's own voice --------------------------------------------------------------------------------------
+enum class Verdict : u32 {
+  stale_dma, missing_invalidation, shadow_divergence, map_invisible, early_reuse, spurious_fault, pin_leak
+};
+struct VerdictRaised { u64 iova; u64 bytes; Verdict verdict; u32 domain; };
+
+using Event = std::variant<
+    WindowOpened, WindowClosed, IoSubmitted, IoDispatched, IoCompleted, IoReaped, IoRequeued, IovaAllocated, IovaFreed,
+    MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, SyncDone, GuestRequest, GuestKick,
+    VmExit, CpuSpan, LockAcquired, LockReleased, InterruptRaised, InterruptTaken, RequestServed, ShadowMapped,
+    ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
+    InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised>;
+
+namespace detail {
+template <class... E>
+constexpr bool padding_free(const std::variant<E...>*) {
+  return (std::has_unique_object_representations_v<E> && ...);
+}
+}  // namespace detail
+static_assert(detail::padding_free(static_cast<const Event*>(nullptr)), "an event's bytes must be its value");
+
+}  // namespace gnomon::trace

@@ -137,7 +137,11 @@ void Cpu::run_softirqs() {
 
 void Cpu::arm(Timer& timer, Time delay) {
   const std::uint64_t delay_jiffies = (delay + (tick_ - Time::ps(1))) / tick_;
-  timer.expires_ = tick_ * timer_wheel_expiry(jiffies(), delay_jiffies);
+  arm_at(timer, tick_ * timer_wheel_expiry(jiffies(), delay_jiffies));
+}
+
+void Cpu::arm_at(Timer& timer, Time at) {
+  timer.expires_ = at;
   timers_.push_back(&timer);
   program_timer();
 }

@@ -80,6 +80,8 @@ class Cpu {
   void wake(Thread& thread, Cpu& from);
   /// Arms a timer: it fires at the first tick at which the kernel's timer wheel would fire it, never early.
   void arm(Timer& timer, Time delay);
+  /// Arms a high-resolution timer (hrtimer): it fires at `at`.
+  void arm_at(Timer& timer, Time at);
   std::uint64_t jiffies() const { return now() / tick_; }
 
  private:

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "models/base/wide.hpp"
+
 namespace gnomon {
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a 64-bit state, passes BigCrush, two multiplications a draw.
@@ -26,7 +28,7 @@ class RandomStream {
 
   /// Uniform in [0, bound), bound > 0. Lemire's multiply-shift; the bias is below bound / 2^64.
   std::uint64_t below(std::uint64_t bound) {
-    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+    return static_cast<std::uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
   }
 
  private:

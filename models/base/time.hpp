@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include "models/base/wide.hpp"
+
 namespace gnomon {
 
 /// Arithmetic on simulated time left the range 0 .. 2^64-1 ps.
@@ -59,7 +61,7 @@ class Time {
 
 /// The time `bytes` take at `bytes_per_second` (> 0), rounded up to a picosecond.
 constexpr Time transfer_time(std::uint64_t bytes, std::uint64_t bytes_per_second) {
-  const auto scaled = static_cast<unsigned __int128>(bytes) * 1'000'000'000'000u;
+  const auto scaled = static_cast<Wide>(bytes) * 1'000'000'000'000u;
   const auto ps = (scaled + bytes_per_second - 1) / bytes_per_second;
   if (ps > ~std::uint64_t{0}) throw TimeOverflow{};
   return Time::ps(static_cast<std::uint64_t>(ps));

@@ -36,9 +36,6 @@ enum class Sync : u32 { unmap, map, early, all };          ///< which of the dri
 enum class FlushCause : u32 { full, timer };               ///< why a flush queue drained
 enum class RequestType : u32 { attach, detach, map, unmap, probe };
 
-struct IovaAllocated { u64 iova; u64 bytes; u32 domain; u32 cpu; };
-/// The IOVA may be handed out again.
-struct IovaFreed { u64 iova; u64 bytes; u32 domain; u32 cpu; };
 /// The guest's own table now maps the run; `writable` and `readable` as the device may use it.
 struct MappingAdded { u64 iova; u64 gpa; u64 bytes; u32 domain; u32 cpu; u32 readable; u32 writable; };
 /// The guest's own table no longer maps the range.
@@ -52,7 +49,7 @@ struct FlushQueueFlushed { u64 began_ps; u32 domain; u32 cpu; FlushCause cause; 
 /// A sync operation of the IOMMU driver returned.
 struct SyncDone { u64 began_ps; u32 domain; u32 cpu; Sync kind; u32 reserved; };
 /// The guest's driver put one request or command on its queue.
-struct GuestRequest { u64 iova; u64 bytes; u64 gpa; u32 cpu; RequestType type; };
+struct GuestRequest { u64 iova; u64 bytes; u64 gpa; u32 domain; u32 cpu; RequestType type; u32 reserved; };
 /// The guest rang the vIOMMU's doorbell.
 struct GuestKick { u64 requests; u32 cpu; u32 suppressed; };
 
@@ -71,7 +68,7 @@ struct InterruptTaken { u64 raised_ps; u32 cpu; u32 vector; };
 
 // ---- hypervisor -----------------------------------------------------------------------------------------------------
 /// The vIOMMU device answered one request of the guest.
-struct RequestServed { u64 iova; u64 bytes; u32 thread; RequestType type; u32 status; u32 reserved; };
+struct RequestServed { u64 iova; u64 bytes; u32 domain; u32 thread; RequestType type; u32 status; };
 /// One VFIO MAP ioctl returned. `status`: 0, or an errno.
 struct ShadowMapped { u64 iova; u64 gpa; u64 bytes; u64 took_ps; u32 container; u32 status; };
 /// One VFIO UNMAP ioctl returned.
@@ -110,8 +107,7 @@ enum class Verdict : u32 {
 struct VerdictRaised { u64 iova; u64 bytes; Verdict verdict; u32 domain; };
 
 using Event = std::variant<
-    WindowOpened, WindowClosed, IoSubmitted, IoDispatched, IoCompleted, IoReaped, IoRequeued, IovaAllocated, IovaFreed,
-    MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, SyncDone, GuestRequest, GuestKick,
+    WindowOpened, WindowClosed, IoSubmitted, IoDispatched, IoCompleted, IoReaped, IoRequeued, MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, SyncDone, GuestRequest, GuestKick,
     VmExit, CpuSpan, LockAcquired, LockReleased, InterruptRaised, InterruptTaken, RequestServed, ShadowMapped,
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
     InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised>;

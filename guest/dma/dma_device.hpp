@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// A device's DMA operations: dma_map_sg, dma_unmap_sg. Behaviour of Linux's drivers/iommu/dma-iommu.c, 6.1 to 7.2.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "guest/dma/dma_iova.hpp"
+#include "guest/dma/flush_queue.hpp"
+#include "guest/iommu/domain.hpp"
+#include "models/cpu/core/lock.hpp"
+
+namespace gnomon::guest {
+
+/// A piece of a mapped buffer as the device addresses it.
+struct DmaSegment {
+  Iova address;
+  std::uint64_t bytes = 0;
+};
+
+/// A mapped buffer. Translated: one segment, whatever its runs. Direct: a segment a run.
+struct DmaMapping {
+  std::vector<DmaSegment> segments;
+};
+
+struct DmaDomainOptions {
+  bool deferred = false;  ///< DMA_FQ: lazy, through the flush queue
+  FlushQueueConfig flush_queue;
+  FlushQueueFaults faults;
+  IovaBehaviour iova;
+  DmaIovaLimits limits;
+};
+
+class DmaDevice {
+ public:
+  virtual ~DmaDevice() = default;
+  /// Maps the runs (whole pages) into `mapping`. Returns 0, or an errno: ENOMEM without IOVA, or the map's own.
+  virtual int map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) = 0;
+  virtual void unmap(Cpu& cpu, const DmaMapping& mapping) = 0;
+};
+
+/// No translation in the guest: device addresses are guest-physical (passthrough, or no vIOMMU).
+class DirectDma final : public DmaDevice {
+ public:
+  int map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) override;
+  void unmap(Cpu& cpu, const DmaMapping& mapping) override;
+};
+
+/// Translated through an IOMMU domain, strict or deferred.
+class TranslatedDma final : public DmaDevice, private Timer {
+ public:
+  /// `queue_locks`: one a CPU, or one for a single queue; unused when strict.
+  TranslatedDma(IommuDomain& domain, const DmaDomainOptions& options, std::vector<Cpu*> cpus,
+                std::vector<Lock>& queue_locks);
+
+  int map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) override;
+  void unmap(Cpu& cpu, const DmaMapping& mapping) override;
+
+  /// Keeps device addresses [first, last], in pages, out of the allocator.
+  void reserve(std::uint64_t first, std::uint64_t last) { iovas_.reserve(first, last); }
+
+ private:
+  void queue_iova(Cpu& cpu, Iova iova, std::uint64_t bytes, FreelistHandle freelist);
+  void flush(Cpu& cpu, trace::FlushCause cause);
+  void reap(Cpu& cpu, unsigned queue);
+  void free_iova(Cpu& cpu, std::uint64_t pfn, std::uint64_t pages);
+  void expired(Cpu& cpu) override;
+  void charge(Cpu& cpu, const IovaAllocation& allocation);
+
+  IommuDomain& domain_;
+  DmaDomainOptions options_;
+  IovaAllocator iovas_;
+  DmaIovaPolicy policy_;
+  std::optional<FlushQueue> queue_;
+  std::vector<Lock>& queue_locks_;
+};
+
+}  // namespace gnomon::guest

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/hypervisor/assigned_device.hpp"
+
+#include <cerrno>
+
+namespace gnomon {
+
+using hypervisor::VfioStatus;
+
+namespace {
+
+std::uint32_t error_of(VfioStatus status) {
+  switch (status) {
+    case VfioStatus::ok: return 0;
+    case VfioStatus::einval: return EINVAL;
+    case VfioStatus::eexist: return EEXIST;
+    case VfioStatus::enospc: return ENOSPC;
+    case VfioStatus::enomem: return ENOMEM;
+    case VfioStatus::efault: return EFAULT;
+  }
+  return EIO;
+}
+
+}  // namespace
+
+AssignedDevice::AssignedDevice(std::uint32_t number, SourceId source, const hypervisor::VfioConfig& config,
+                               const Host& host)
+    : number_(number), source_(source), host_(host), table_(host.memory, host.pages, pgtable::all_sizes),
+      container_(table_, host.ram, host.pins, config) {}
+
+void AssignedDevice::spend(Time work) {
+  if (core_ != nullptr) core_->spend(work);
+}
+
+bool AssignedDevice::map(Iova iova, Gpa gpa, std::uint64_t bytes, hypervisor::DmaAccess access) {
+  const hypervisor::HypervisorCosts& costs = host_.costs;
+  core_->sync();
+  const Time began = core_->now();
+  spend(costs.notifier);
+  const auto done = container_.map(iova, gpa, bytes, access, *this);
+  if (done.status == VfioStatus::ok) {
+    spend(costs.ioctl_map + costs.pin_batch * done.pin_batches + costs.pin_page * done.pages_pinned +
+          costs.map_run * done.runs + costs.pte_write * done.ptes_written + costs.table_page * done.tables_allocated);
+  } else {
+    spend(costs.ioctl_refused);
+  }
+  core_->sync();
+  const Time now = core_->now();
+  host_.tracer.emit(now, trace::ShadowMapped{iova.value, gpa.value, bytes, (now - began).ps(), number_,
+                                             error_of(done.status)});
+  if (done.pages_pinned > 0) host_.tracer.emit(now, trace::PagesPinned{done.pages_pinned, host_.pins.pins()});
+  return done.status == VfioStatus::ok;
+}
+
+void AssignedDevice::unmap(Iova iova, std::uint64_t bytes) {
+  const hypervisor::HypervisorCosts& costs = host_.costs;
+  core_->sync();
+  const Time began = core_->now();
+  spend(costs.notifier + costs.ioctl_unmap);
+  const auto done = container_.unmap(iova, bytes, *this);
+  core_->sync();
+  const Time now = core_->now();
+  host_.tracer.emit(now, trace::ShadowUnmapped{iova.value, bytes, (now - began).ps(), number_, error_of(done.status)});
+  if (done.pages_unpinned > 0) host_.tracer.emit(now, trace::PagesUnpinned{done.pages_unpinned, host_.pins.pins()});
+}
+
+void AssignedDevice::sync(const hypervisor::IotlbSyncRange& range) {
+  const hypervisor::HypervisorCosts& costs = host_.costs;
+  if (core_ == nullptr) {
+    table_.free_unlinked();
+    return;
+  }
+  spend(costs.unmap_region * range.regions + costs.software_walk * range.walk_steps + costs.pte_write * range.ptes_cleared);
+  host_.iommu.invalidate(*core_, domain(), range.first, range.last, !table_.tables_unlinked());
+  table_.free_unlinked();
+  spend(costs.unpin_page * range.pages_to_unpin);
+}
+
+void AssignedDevice::map_guest_memory() {
+  container_.map(Iova{0}, Gpa{0}, host_.ram.size(), hypervisor::DmaAccess::read_write, *this);
+}
+
+void AssignedDevice::close() { container_.unmap_all(*this); }
+
+}  // namespace gnomon

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// KVM and its VMM on the host's cores: VM exits to user space, the vIOMMU's emulation, VFIO's shadow of it.
+// Time is spent here; what a request or an ioctl does is the cores' (VirtioIommuDevice, VfioContainer).
+#pragma once
+
+#include <tlm_utils/simple_initiator_socket.h>
+#include <tlm_utils/simple_target_socket.h>
+
+#include <memory>
+#include <vector>
+
+#include "models/cpu/core/lock.hpp"
+#include "models/fabric/payload.hpp"
+#include "models/hypervisor/assigned_device.hpp"
+#include "models/hypervisor/core/config.hpp"
+#include "models/hypervisor/core/host_iommu_driver.hpp"
+#include "models/hypervisor/core/virtio_iommu_queue.hpp"
+#include "models/trace/tracer.hpp"
+
+namespace gnomon {
+
+/// What the hypervisor works on; all outlive it.
+struct HypervisorParts {
+  PhysicalMemory& memory;
+  PageAllocator& host_pages;
+  GuestRam& ram;
+  LineMonitor& monitor;
+  trace::Tracer& tracer;
+};
+
+class Hypervisor final : public sc_core::sc_module, private hypervisor::RegisterPort {
+ public:
+  tlm_utils::simple_target_socket<Hypervisor> trapped{"trapped"};                 ///< MMIO that exits: the vIOMMU's doorbell
+  tlm_utils::simple_initiator_socket<Hypervisor> iommu_registers{"iommu_registers"};  ///< of the physical IOMMU
+
+  Hypervisor(const sc_core::sc_module_name& name, const hypervisor::HypervisorConfig& config,
+             const hypervisor::HypervisorCosts& costs, const hypervisor::HostIommuCosts& iommu_costs,
+             unsigned max_address_mask, const HypervisorParts& parts, Lock& big_lock);
+
+  /// Passes a device through, during elaboration. Its number is the order of the calls, from 0.
+  AssignedDevice& assign(SourceId source);
+  /// The guest's vIOMMU: its request queue in guest memory and its device.
+  void add_viommu(const hypervisor::VirtioIommuDeviceConfig& device, const virtio::SplitQueueLayout& queue);
+
+  /// The main loop's thread, for QueueService::ioeventfd: runs on `core`, for ever.
+  void run_io_thread(Processor& core);
+  /// Tears every container down, as the VMM's exit does. No time passes.
+  void close();
+
+  std::uint64_t pins() const { return pins_.pins(); }
+
+ private:
+  /// The host's boot: the physical IOMMU is enabled and the devices bound to their containers. Without a vIOMMU all of
+  /// guest memory is mapped for each. No time passes.
+  void start_of_simulation() override;
+  void on_trapped(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+  void handle_kick(Processor& vcpu);
+  void serve_requests(Processor& core);
+  void write(std::uint32_t offset, std::uint64_t value, unsigned bytes) override;
+
+  const hypervisor::HypervisorConfig config_;
+  const hypervisor::HypervisorCosts costs_;
+  HypervisorParts parts_;
+  Lock& big_lock_;
+  hypervisor::HostIommuDriver host_iommu_;
+  hypervisor::PinCounts pins_;
+  std::vector<std::unique_ptr<AssignedDevice>> devices_;
+  std::unique_ptr<hypervisor::VirtioIommuDevice> viommu_;
+  std::unique_ptr<hypervisor::VirtqueueDevice> requests_;
+  Hpa used_index_{};
+  Processor* io_thread_ = nullptr;
+  bool io_thread_idle_ = false;
+  bool signalled_ = false;
+  Time signalled_at_;
+  Transaction access_;
+};
+
+}  // namespace gnomon

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/iommu/core/context_cache.hpp"
+
+namespace gnomon::iommu {
+
+std::uint32_t ContextCache::invalidate_global() {
+  return cache_.erase_if([](const CacheKey&, const vtd::ContextEntry&) { return true; });
+}
+
+std::uint32_t ContextCache::invalidate_domain(DomainId did) {
+  return cache_.erase_if([&](const CacheKey&, const vtd::ContextEntry& e) { return e.did == did; });
+}
+
+std::uint32_t ContextCache::invalidate_device(DomainId did, SourceId sid, std::uint8_t fm) {
+  // FM 00b compares all, 01b ignores bit 2, 10b bits 2:1, 11b bits 2:0 of the function number.
+  constexpr std::uint64_t ignored[4] = {0b000, 0b100, 0b110, 0b111};
+  const std::uint64_t compared = ~ignored[fm & 3u];
+  return cache_.erase_if([&](const CacheKey& key, const vtd::ContextEntry& e) {
+    return e.did == did && ((key.number ^ sid.value) & compared) == 0;
+  });
+}
+
+}  // namespace gnomon::iommu

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// IommuCore's translation path. VT-d specification rev 4.1, chapter 3.
+#include "models/iommu/core/iommu_core.hpp"
+
+#include <algorithm>
+
+namespace gnomon::iommu {
+namespace {
+
+constexpr std::uint64_t interrupt_first = 0xfee00000;
+constexpr std::uint64_t interrupt_end = 0xfef00000;
+
+/// Bytes from `iova` to `last`, cut where the interrupt range begins.
+std::uint64_t up_to_interrupt_range(Iova iova, std::uint64_t last) {
+  return (iova.value < interrupt_first ? std::min(last, interrupt_first - 1) : last) - iova.value + 1;
+}
+
+void pass_through(Translation& t, Iova iova, std::uint64_t last) {
+  t.kind = Translation::Kind::pass_through;
+  t.hpa = Hpa{iova.value};
+  t.bytes = up_to_interrupt_range(iova, last);
+  t.permissions = pgtable::read_write;
+}
+
+void translated(Translation& t, Iova iova, const pgtable::Mapping& m) {
+  t.kind = Translation::Kind::translated;
+  t.hpa = m.hpa;
+  t.bytes = up_to_interrupt_range(iova, iova.value | (m.page_bytes - 1));
+  t.permissions = m.permissions;
+}
+
+const IommuConfig& validated(const IommuConfig& config) {
+  validate(config);
+  return config;
+}
+
+}  // namespace
+
+IommuCore::IommuCore(const IommuConfig& config, const PhysicalMemory& memory)
+    : config_(validated(config)),
+      memory_(memory),
+      format_{config.host_address_width, config.large_pages, config.snoop_control},
+      iotlb_(config.iotlb_sets, config.iotlb_ways),
+      walk_cache_(config),
+      context_cache_(config.context_cache_entries),
+      faults_(config.fault_records) {}
+
+Translation IommuCore::translate(SourceId sid, Iova iova, Access access) {
+  Translation t;
+  if (iova.value - interrupt_first < interrupt_end - interrupt_first) {
+    t.kind =
+        access == Access::write ? Translation::Kind::interrupt_request : Translation::Kind::unsupported_request;
+    t.bytes = interrupt_end - iova.value;
+    return t;
+  }
+  if ((status_ & vtd::gcmd::te) == 0) {
+    pass_through(t, iova, ~std::uint64_t{0});
+    return t;
+  }
+
+  vtd::ContextEntry context;
+  if (const vtd::ContextEntry* cached = context_cache_.lookup(sid)) {
+    context = *cached;
+    t.context_hit = true;
+  } else {
+    const ContextFetch fetched = fetch_context(sid);
+    t.context_reads = fetched.reads;
+    context = fetched.entry;
+    if (fetched.fault) return fault(t, *fetched.fault, sid, iova, access, context.fpd);
+    context_cache_.insert(sid, context);
+  }
+  t.domain = context.did;
+
+  const unsigned bits = input_bits(context);
+  if ((iova.value >> bits) != 0) {
+    return fault(t, vtd::FaultReason::address_beyond_mgaw, sid, iova, access, context.fpd);
+  }
+  if (context.tt == vtd::TranslationType::pass_through) {
+    pass_through(t, iova, (std::uint64_t{1} << bits) - 1);
+    return t;
+  }
+
+  const auto cached = iotlb_.lookup({context.did, no_pasid}, iova);
+  if (cached && allows(cached->permissions, access)) {
+    t.iotlb_hit = true;
+    translated(t, iova, *cached);
+    return t;
+  }
+  // A cached translation that does not permit the access is not trusted to deny it: the walk starts at the root.
+  walk_and_fill(context, iova, access, !cached, t);
+  if (t.kind == Translation::Kind::fault) return fault(t, t.reason, sid, iova, access, context.fpd);
+  return t;
+}
+
+void IommuCore::walk_and_fill(const vtd::ContextEntry& context, Iova iova, Access access, bool use_walk_cache,
+                              Translation& t) {
+  const CacheTag tag{context.did, no_pasid};
+  const unsigned levels = vtd::levels_of_aw(context.aw);
+  WalkStart start{levels, context.ssptptr, pgtable::read_write};
+  if (use_walk_cache) {
+    const auto known = walk_cache_.lookup(tag, iova, levels);
+    if (known && allows(known->permissions, access)) start = *known;
+  }
+  t.walk_level = static_cast<std::uint8_t>(start.level);
+  const WalkResult result = walk(
+      format_, start, iova, access, [this](Hpa a) { return read_entry(a); },
+      [&](const WalkStart& table) {
+        if (walk_cache_.insert(tag, iova, table)) ++t.walk_evicted;
+      });
+  t.walk_reads = static_cast<std::uint8_t>(result.reads);
+  if (result.fault) {
+    t.reason = *result.fault;
+    return;  // not-present and erroneous entries are not cached: caching mode is off in hardware (section 6.1)
+  }
+  t.iotlb_evicted = iotlb_.insert(tag, iova, result.mapping);
+  translated(t, iova, result.mapping);
+}
+
+Translation& IommuCore::fault(Translation& t, vtd::FaultReason reason, SourceId sid, Iova iova, Access access,
+                              bool fpd) {
+  t.kind = Translation::Kind::fault;
+  t.reason = reason;
+  if (fpd && vtd::is_qualified(reason)) return t;
+  vtd::FaultRecord record;
+  record.fi = Iova::from_page(iova.page());
+  record.sid = sid;
+  record.fr = static_cast<std::uint8_t>(reason);
+  record.type = access == Access::read ? vtd::RequestType::read : vtd::RequestType::write;
+  const FaultLog::Recorded logged = faults_.record(record);
+  t.recorded = logged.recorded;
+  t.fault_event = logged.event;
+  return t;
+}
+
+std::optional<std::uint64_t> IommuCore::read_entry(Hpa address) const {
+  if (address.value > memory_.size() - sizeof(std::uint64_t)) return std::nullopt;
+  return memory_.read<std::uint64_t>(address);
+}
+
+std::optional<vtd::Bits128> IommuCore::read_entry_128(Hpa address) const {
+  if (address.value > memory_.size() - sizeof(vtd::Bits128)) return std::nullopt;
+  return memory_.read<vtd::Bits128>(address);
+}
+
+// Root table, then context table (section 3.4). `entry.fpd` is set only where a context entry was read.
+IommuCore::ContextFetch IommuCore::fetch_context(SourceId sid) const {
+  using vtd::FaultReason;
+  ContextFetch r;
+  if (vtd::ttm_of(root_) != vtd::TranslationTableMode::legacy) {
+    r.fault = FaultReason::root_table_address_invalid;
+    return r;
+  }
+  const unsigned bus = sid.value >> 8;
+  const unsigned devfn = sid.value & 0xffu;
+  r.reads = 1;
+  const auto raw_root = read_entry_128(Hpa{root_ & vtd::mask(63, 12)} + bus * sizeof(vtd::Bits128));
+  if (!raw_root) {
+    r.fault = FaultReason::root_table_inaccessible;
+    return r;
+  }
+  const vtd::RootEntry root = vtd::decode_root_entry(*raw_root);
+  if (!root.p) {
+    r.fault = FaultReason::root_entry_not_present;
+    return r;
+  }
+  if (vtd::root_entry_reserved_set(*raw_root, config_.host_address_width)) {
+    r.fault = FaultReason::root_entry_reserved;
+    return r;
+  }
+  r.reads = 2;
+  const auto raw_context = read_entry_128(root.ctp + devfn * sizeof(vtd::Bits128));
+  if (!raw_context) {
+    r.fault = FaultReason::context_table_inaccessible;
+    return r;
+  }
+  r.entry = vtd::decode_context_entry(*raw_context);
+  if (!r.entry.p) {
+    r.fault = FaultReason::context_entry_not_present;
+  } else if (vtd::context_entry_reserved_set(*raw_context, config_.host_address_width)) {
+    r.fault = FaultReason::context_entry_reserved;
+  } else {
+    r.fault = check_context(r.entry);
+  }
+  return r;
+}
+
+std::optional<vtd::FaultReason> IommuCore::check_context(const vtd::ContextEntry& entry) const {
+  const bool type_supported = entry.tt != vtd::TranslationType::reserved &&
+                              (entry.tt != vtd::TranslationType::with_device_tlb || config_.device_tlb);
+  // SAGAW's bit n stands for AW encoding n.
+  const bool width_supported = vtd::levels_of_aw(entry.aw) != 0 && (config_.sagaw >> entry.aw & 1) != 0;
+  if (type_supported && width_supported) return std::nullopt;
+  return vtd::FaultReason::context_entry_invalid;
+}
+
+unsigned IommuCore::input_bits(const vtd::ContextEntry& entry) const {
+  return std::min<unsigned>(config_.address_width, vtd::level_shift(vtd::levels_of_aw(entry.aw) + 1));
+}
+
+std::optional<pgtable::Mapping> IommuCore::resolve(SourceId sid, Iova iova, Access access) const {
+  if ((status_ & vtd::gcmd::te) == 0) return std::nullopt;
+  if (iova.value - interrupt_first < interrupt_end - interrupt_first) return std::nullopt;
+  const ContextFetch context = fetch_context(sid);
+  if (context.fault || context.entry.tt == vtd::TranslationType::pass_through) return std::nullopt;
+  if ((iova.value >> input_bits(context.entry)) != 0) return std::nullopt;
+  const WalkStart root{vtd::levels_of_aw(context.entry.aw), context.entry.ssptptr, pgtable::read_write};
+  const WalkResult result = walk(
+      format_, root, iova, access, [this](Hpa a) { return read_entry(a); }, [](const WalkStart&) {});
+  if (result.fault) return std::nullopt;
+  return result.mapping;
+}
+
+}  // namespace gnomon::iommu

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// A physical VT-d remapping unit in legacy mode, without time: every call returns what happened and how many reads
+// it took. Source: Intel VT-d specification rev 4.1, chapters 3, 6, 7 and 11.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "models/iommu/core/config.hpp"
+#include "models/iommu/core/context_cache.hpp"
+#include "models/iommu/core/fault_log.hpp"
+#include "models/iommu/core/invalidation_step.hpp"
+#include "models/iommu/core/iotlb.hpp"
+#include "models/iommu/core/page_walk.hpp"
+#include "models/iommu/core/translation.hpp"
+#include "models/iommu/core/walk_cache.hpp"
+#include "models/memory/physical_memory.hpp"
+#include "models/spec/vtd/invalidation.hpp"
+
+namespace gnomon::iommu {
+
+/// `memory` must outlive the object; tables and queue are read there at the moment hardware would read them.
+class IommuCore {
+ public:
+  /// Throws std::invalid_argument where the configuration is out of range.
+  IommuCore(const IommuConfig& config, const PhysicalMemory& memory);
+
+  Translation translate(SourceId sid, Iova iova, Access access);
+  /// What the tables in memory say now of `iova`, past every cache and without a trace: the truth a stale
+  /// translation is judged by. Nothing where a DMA of that kind would fault, or is not translated by a table.
+  std::optional<pgtable::Mapping> resolve(SourceId sid, Iova iova, Access access) const;
+
+  /// The queue is enabled, holds descriptors, and no error stops it.
+  bool queue_pending() const;
+  /// Executes the descriptor at the head of the queue.
+  InvalidationStep step();
+  /// A device did not answer a device-TLB invalidation: FSTS.ITE. True where the fault event is to be sent.
+  bool device_tlb_timed_out(SourceId sid);
+
+  /// Accesses of 32 bits at multiples of 4, of 64 at multiples of 8; the halves of a 64-bit register work alone.
+  /// Registers that are not modelled read 0 and ignore writes.
+  std::uint32_t read32(std::uint32_t offset) const;
+  std::uint64_t read64(std::uint32_t offset) const;
+  RegisterWrite write32(std::uint32_t offset, std::uint32_t value);
+  RegisterWrite write64(std::uint32_t offset, std::uint64_t value);
+  static constexpr std::uint32_t register_bytes = 0x2000;
+  static constexpr std::uint8_t max_index_mask = 15;  ///< ECAP.MHMV
+
+  EventMessage fault_message() const { return {fault_address_, fault_data_}; }
+  EventMessage completion_message() const { return {completion_address_, completion_data_}; }
+  const IommuConfig& config() const { return config_; }
+  const Iotlb& iotlb() const { return iotlb_; }
+  const WalkCache& walk_cache() const { return walk_cache_; }
+  const ContextCache& context_cache() const { return context_cache_; }
+
+ private:
+  struct ContextFetch {
+    std::optional<vtd::FaultReason> fault;
+    vtd::ContextEntry entry{};
+    std::uint8_t reads = 0;
+  };
+  std::optional<std::uint64_t> read_entry(Hpa address) const;
+  std::optional<vtd::Bits128> read_entry_128(Hpa address) const;
+  ContextFetch fetch_context(SourceId sid) const;
+  std::optional<vtd::FaultReason> check_context(const vtd::ContextEntry& entry) const;
+  unsigned input_bits(const vtd::ContextEntry& entry) const;
+  void walk_and_fill(const vtd::ContextEntry& context, Iova iova, Access access, bool use_walk_cache,
+                     Translation& t);
+  Translation& fault(Translation& t, vtd::FaultReason reason, SourceId sid, Iova iova, Access access, bool fpd);
+
+  InvalidationStep queue_error(vtd::QueueErrorInfo info);
+  InvalidationStep execute(const vtd::ContextCacheInvalidate& d);
+  InvalidationStep execute(const vtd::IotlbInvalidate& d);
+  InvalidationStep execute(const vtd::DeviceTlbInvalidate& d);
+  InvalidationStep execute(const vtd::InterruptEntryCacheInvalidate& d);
+  InvalidationStep execute(const vtd::InvalidationWait& d);
+  InvalidationStep execute(const vtd::IllegalDescriptor& d);
+
+  std::uint64_t read_register(std::uint32_t offset) const;
+  RegisterWrite write_register(std::uint32_t offset, std::uint64_t value);
+  void command(std::uint32_t value);
+
+  IommuConfig config_;
+  const PhysicalMemory& memory_;
+  SecondStageFormat format_;
+  Iotlb iotlb_;
+  WalkCache walk_cache_;
+  ContextCache context_cache_;
+  FaultLog faults_;
+
+  std::uint32_t status_ = 0;  // GSTS
+  std::uint64_t rtaddr_ = 0;  // as written
+  std::uint64_t root_ = 0;    // RTADDR as latched by SRTP
+  std::uint64_t irta_ = 0;
+  std::uint64_t queue_ = 0;        // IQA
+  std::uint64_t head_ = 0;         // IQH
+  std::uint64_t tail_ = 0;         // IQT
+  std::uint64_t queue_error_ = 0;  // IQERCD
+  bool wait_complete_ = false;     // ICS.IWC
+  std::uint32_t completion_control_ = vtd::event_control::im;
+  std::uint64_t fault_address_ = 0;
+  std::uint64_t completion_address_ = 0;
+  std::uint32_t fault_data_ = 0;
+  std::uint32_t completion_data_ = 0;
+};
+
+}  // namespace gnomon::iommu

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/iommu/iommu.hpp"
+
+#include <cstring>
+#include <variant>
+
+namespace gnomon {
+
+using iommu::Access;
+using iommu::Translation;
+
+Iommu::Iommu(const sc_core::sc_module_name& name, const iommu::IommuConfig& config, const PhysicalMemory& bytes,
+             trace::Tracer& tracer, std::uint64_t& activations)
+    : sc_module(name), core_(config, bytes), timing_(config.timing), tracer_(tracer), activations_(activations) {
+  using SC_CURRENT_USER_MODULE = Iommu;
+  dma.register_b_transport(this, &Iommu::on_dma);
+  registers.register_b_transport(this, &Iommu::on_register);
+  SC_METHOD(drain_invalidation_queue);
+  sensitive << queue_due_;
+  dont_initialize();
+}
+
+Time Iommu::lookup_time(const Translation& t) const {
+  Time time = timing_.context_hit + timing_.memory_read * t.context_reads;
+  if (t.kind == Translation::Kind::translated) {
+    time += timing_.iotlb_hit;
+    if (!t.iotlb_hit) time += timing_.walk_cache_hit + timing_.memory_read * t.walk_reads;
+  }
+  return time;
+}
+
+void Iommu::on_dma(int /*port*/, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
+  const Iova iova{payload.get_address()};
+  const bool write = payload.is_write();
+  const SourceId source = requester_of(payload).source;
+  const Translation t = core_.translate(source, iova, write ? Access::write : Access::read);
+  delay += to_sc(lookup_time(t));
+  switch (t.kind) {
+    case Translation::Kind::translated:
+    case Translation::Kind::pass_through: translated(t, payload, delay); return;
+    case Translation::Kind::interrupt_request: messages->b_transport(payload, delay); return;
+    case Translation::Kind::unsupported_request: break;
+    case Translation::Kind::fault:
+      tracer_.emit(global_time(), trace::DmaFault{iova.value, source.value, write, static_cast<std::uint32_t>(t.reason), 0});
+      break;
+  }
+  payload.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
+}
+
+void Iommu::translated(const Translation& t, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
+  const std::uint64_t iova = payload.get_address();
+  const Requester& requester = requester_of(payload);
+  payload.set_address(t.hpa.value);
+  memory->b_transport(payload, delay);
+  payload.set_address(iova);
+  const Time ends = global_time() + from_sc(delay) + requester.streams;
+  tracer_.emit(global_time(),
+               trace::DmaBurst{iova, t.hpa.value, payload.get_data_length(), ends.ps(), requester.source.value,
+                               t.domain.value, payload.is_write(),
+                               t.iotlb_hit || t.kind == Translation::Kind::pass_through, t.walk_reads, t.iotlb_evicted});
+}
+
+void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
+  const auto offset = static_cast<std::uint32_t>(payload.get_address());
+  const unsigned bytes = payload.get_data_length();
+  payload.set_response_status(tlm::TLM_OK_RESPONSE);
+  if (payload.is_read()) {
+    const std::uint64_t value = bytes == 8 ? core_.read64(offset) : core_.read32(offset);
+    std::memcpy(payload.get_data_ptr(), &value, bytes);
+    return;
+  }
+  std::uint64_t value = 0;
+  std::memcpy(&value, payload.get_data_ptr(), bytes);
+  const auto effect =
+      bytes == 8 ? core_.write64(offset, value) : core_.write32(offset, static_cast<std::uint32_t>(value));
+  if (effect.queue_pending && !draining_) schedule_queue(global_time() + from_sc(delay));
+}
+
+void Iommu::schedule_queue(Time from) {
+  const std::uint64_t ring = vtd::queue_bytes(core_.read64(vtd::reg::iqa));
+  const std::uint64_t head = core_.read64(vtd::reg::iqh);
+  const std::uint64_t tail = core_.read64(vtd::reg::iqt);
+  const std::uint64_t descriptors = ((tail + ring - head) % ring) / sizeof(vtd::Bits128);
+  draining_ = true;
+  submitted_at_ = from;
+  // All that is queued now is executed in one activation, when the last of it would be done.
+  const Time done = from + (timing_.descriptor_fetch + timing_.descriptor_execute) * descriptors;
+  queue_due_.notify(to_sc(done - global_time()));
+}
+
+void Iommu::drain_invalidation_queue() {
+  ++activations_;
+  while (core_.queue_pending()) carry_out(core_.step());
+  draining_ = false;
+}
+
+void Iommu::carry_out(const iommu::InvalidationStep& step) {
+  const Time now = global_time();
+  if (const auto* done = std::get_if<iommu::IotlbInvalidated>(&step)) {
+    auto granularity = trace::Granularity::page;
+    if (done->granularity == vtd::Granularity::global) granularity = trace::Granularity::global;
+    if (done->granularity == vtd::Granularity::domain) granularity = trace::Granularity::domain;
+    if (granularity == trace::Granularity::page && done->bytes > page_size) granularity = trace::Granularity::range;
+    tracer_.emit(now, trace::IotlbInvalidated{done->iova.value, done->bytes, done->domain.value, granularity,
+                                              done->iotlb_dropped, done->invalidation_hint});
+  } else if (const auto* wait = std::get_if<iommu::WaitReached>(&step)) {
+    if (wait->status_write) {
+      std::uint32_t data = wait->status_data;
+      sc_core::sc_time delay = to_sc(timing_.status_write);
+      memory->b_transport(status_.prepare(tlm::TLM_WRITE_COMMAND, wait->status_address.value, &data, sizeof data), delay);
+    }
+    tracer_.emit(now, trace::InvalidationWaitDone{submitted_at_.ps()});
+  }
+}
+
+}  // namespace gnomon

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Physical IOMMU: remaps DMA and executes the invalidation queue.
+// Time is spent here; every decision (lookup, walk, invalidate, fault) is IommuCore's.
+#pragma once
+
+#include <tlm_utils/multi_passthrough_target_socket.h>
+#include <tlm_utils/simple_initiator_socket.h>
+
+#include "models/fabric/payload.hpp"
+#include "models/iommu/core/iommu_core.hpp"
+#include "models/trace/tracer.hpp"
+
+namespace gnomon {
+
+class Iommu final : public sc_core::sc_module {
+ public:
+  tlm_utils::multi_passthrough_target_socket<Iommu> dma{"dma"};              ///< untranslated requests of devices
+  tlm_utils::multi_passthrough_target_socket<Iommu, 32, tlm::tlm_base_protocol_types, 0,
+                                             sc_core::SC_ZERO_OR_MORE_BOUND>
+      registers{"registers"};  ///< remapping hardware registers; nobody's on a machine that leaves translation off
+  tlm_utils::simple_initiator_socket<Iommu> memory{"memory"};                ///< translated DMA, status writes
+  tlm_utils::simple_initiator_socket<Iommu> messages{"messages"};            ///< interrupt requests
+
+  /// `bytes`, where tables and the queue are read, and `tracer` must outlive the module.
+  Iommu(const sc_core::sc_module_name& name, const iommu::IommuConfig& config, const PhysicalMemory& bytes,
+        trace::Tracer& tracer, std::uint64_t& activations);
+
+  const iommu::IommuCore& core() const { return core_; }
+
+ private:
+  void on_dma(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+  void on_register(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+  void translated(const iommu::Translation& t, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+  Time lookup_time(const iommu::Translation& t) const;
+  void schedule_queue(Time from);
+  void drain_invalidation_queue();
+  void carry_out(const iommu::InvalidationStep& step);
+
+  iommu::IommuCore core_;
+  const iommu::IommuTiming timing_;
+  trace::Tracer& tracer_;
+  std::uint64_t& activations_;
+  sc_core::sc_event queue_due_{"queue_due"};
+  bool draining_ = false;
+  Time submitted_at_;
+  Transaction status_;
+};
+
+}  // namespace gnomon

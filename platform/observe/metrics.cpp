@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "platform/observe/metrics.hpp"
+
+#include <algorithm>
+
+#include "models/base/address.hpp"
+#include "platform/observe/exit_reason_name.hpp"
+
+namespace gnomon::observe {
+
+namespace {
+
+template <class E>
+constexpr std::size_t index_of(E e) {
+  return static_cast<std::size_t>(e);
+}
+double number(std::uint64_t v) { return static_cast<double>(v); }
+
+}  // namespace
+
+Metrics::Metrics(Names names) : names_(std::move(names)), jobs_(names_.jobs.size()), locks_(names_.locks.size()) {}
+
+void Metrics::on_event(Time at, const trace::Event& event) {
+  last_at_ = at;
+  count_always(event);
+  if (open_) std::visit([&](const auto& e) { count(at, e); }, event);
+}
+
+void Metrics::count_always(const trace::Event& event) {
+  if (std::holds_alternative<trace::IoSubmitted>(event)) {
+    ++submitted_total_;
+  } else if (std::holds_alternative<trace::IoReaped>(event)) {
+    ++reaped_total_;
+  } else if (const auto* pinned = std::get_if<trace::PagesPinned>(&event)) {
+    pinned_total_ += pinned->pages;
+  } else if (const auto* unpinned = std::get_if<trace::PagesUnpinned>(&event)) {
+    unpinned_total_ += unpinned->pages;
+  } else if (std::holds_alternative<trace::WindowOpened>(event)) {
+    open_ = true;
+    opened_at_ = last_at_;
+  } else if (std::holds_alternative<trace::WindowClosed>(event)) {
+    open_ = false;
+    closed_at_ = last_at_;
+  } else if (const auto* map = std::get_if<trace::ShadowMapped>(&event)) {
+    if (map->status == 0) ++shadow_entries_;
+  } else if (const auto* unmap = std::get_if<trace::ShadowUnmapped>(&event)) {
+    if (unmap->status == 0 && shadow_entries_ > 0) --shadow_entries_;
+  }
+}
+
+Time Metrics::window() const { return open_ ? last_at_ - opened_at_ : closed_at_ - opened_at_; }
+
+void Metrics::count(Time, const trace::IoReaped& e) {
+  if (e.status != 0) {
+    ++io_errors_;
+    return;
+  }
+  lat_.record(e.latency_ps / 1000);
+  bytes_ += e.bytes;
+  JobUse& job = jobs_[e.job];
+  ++job.ios;
+  job.bytes += e.bytes;
+  job.latency_ps += e.latency_ps;
+}
+
+void Metrics::count(Time, const trace::MapReturned& e) {
+  map_.add(e.took_ps);
+  map_pages_ += e.bytes >> page_shift;
+  if (e.status != 0) ++map_failures_;
+}
+
+void Metrics::count(Time, const trace::UnmapReturned& e) {
+  unmap_.add(e.took_ps);
+  unmap_pages_ += e.bytes >> page_shift;
+}
+
+void Metrics::count(Time, const trace::MappingAdded& e) { pages_modified_ += e.bytes >> page_shift; }
+void Metrics::count(Time, const trace::MappingRemoved& e) { pages_modified_ += e.bytes >> page_shift; }
+void Metrics::count(Time, const trace::SyncDone& e) { ++syncs_[index_of(e.kind)]; }
+void Metrics::count(Time, const trace::FlushQueueFlushed& e) { ++flushes_[index_of(e.cause)]; }
+
+void Metrics::count(Time, const trace::GuestRequest& e) {
+  ++requests_[index_of(e.type)];
+  pages_covered_ += e.bytes >> page_shift;
+}
+
+void Metrics::count(Time, const trace::GuestKick& e) { ++(e.suppressed != 0 ? kicks_suppressed_ : kicks_); }
+void Metrics::count(Time at, const trace::VmExit& e) { exits_[index_of(e.reason)].add(at.ps() - e.began_ps); }
+
+void Metrics::count(Time at, const trace::CpuSpan& e) {
+  if (e.cpu < names_.cpus && e.activity != trace::Activity::idle) {
+    busy_ps_ += at.ps() - std::max(e.began_ps, opened_at_.ps());
+  }
+}
+
+void Metrics::count(Time, const trace::LockAcquired& e) {
+  ++locks_[e.lock].acquisitions;
+  locks_[e.lock].wait_ps += e.waited_ps;
+}
+void Metrics::count(Time, const trace::LockReleased& e) { locks_[e.lock].hold_ps += e.held_ps; }
+
+void Metrics::count(Time, const trace::ShadowMapped& e) { map_ioctls_.add(e.took_ps); }
+void Metrics::count(Time, const trace::ShadowUnmapped& e) { unmap_ioctls_.add(e.took_ps); }
+
+void Metrics::count(Time, const trace::DmaBurst& e) {
+  ++(e.iotlb_hit != 0 ? hits_ : misses_);
+  evictions_ += e.evicted;
+  walk_reads_ += e.walk_reads;
+  dma_bytes_ += e.bytes;
+}
+void Metrics::count(Time, const trace::DmaFault&) { ++faults_; }
+void Metrics::count(Time, const trace::IotlbInvalidated& e) { ++invalidations_[index_of(e.granularity)]; }
+void Metrics::count(Time, const trace::Doorbell& e) { ++(e.completion != 0 ? cq_doorbells_ : sq_doorbells_); }
+void Metrics::count(Time, const trace::InterruptTaken& e) { interrupts_ += e.vector >= 0x30 && e.vector < 0xec; }
+void Metrics::count(Time, const trace::IoRequeued&) { ++requeues_; }
+
+void Metrics::add_io(MetricValues& out) const {
+  const double seconds = window().seconds();
+  const auto rate = [&](std::uint64_t n) { return seconds > 0 ? number(n) / seconds : 0; };
+  const fio::Moments& m = lat_.moments();
+  constexpr std::array wanted = {50.0, 99.0};
+  const auto percentiles = lat_.percentiles(wanted);
+  out.emplace_back("io.completed", number(m.count()));
+  out.emplace_back("io.iops", rate(m.count()));
+  out.emplace_back("io.bw_bytes_per_s", rate(bytes_));
+  out.emplace_back("io.lat_ns.mean", m.mean());
+  out.emplace_back("io.lat_ns.p50", percentiles.empty() ? 0 : number(percentiles[0]));
+  out.emplace_back("io.lat_ns.p99", percentiles.empty() ? 0 : number(percentiles[1]));
+  out.emplace_back("io.lat_ns.max", number(m.max()));
+  out.emplace_back("io.errors", number(io_errors_));
+  out.emplace_back("io.requeues", number(requeues_));
+  out.emplace_back("io.submitted_total", number(submitted_total_));
+  out.emplace_back("io.completed_total", number(reaped_total_));
+  out.emplace_back("io.in_flight_at_end", number(submitted_total_ - reaped_total_));
+  std::vector<std::string> seen;
+  for (const std::string& name : names_.jobs) {
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) continue;
+    seen.push_back(name);
+    JobUse sum;
+    for (std::size_t i = 0; i < jobs_.size(); ++i) {
+      if (names_.jobs[i] != name) continue;
+      sum.ios += jobs_[i].ios;
+      sum.bytes += jobs_[i].bytes;
+      sum.latency_ps += jobs_[i].latency_ps;
+    }
+    out.emplace_back("job." + name + ".iops", rate(sum.ios));
+    out.emplace_back("job." + name + ".bw_bytes_per_s", rate(sum.bytes));
+    out.emplace_back("job." + name + ".lat_ns.mean",
+                     sum.ios == 0 ? 0 : number(sum.latency_ps) * 1e-3 / number(sum.ios));
+  }
+}
+
+void Metrics::add_guest(MetricValues& out) const {
+  using trace::RequestType;
+  using trace::Sync;
+  out.emplace_back("api.map_ns.mean", map_.mean_ns());
+  out.emplace_back("api.unmap_ns.mean", unmap_.mean_ns());
+  out.emplace_back("api.map_calls", number(map_.count));
+  out.emplace_back("api.unmap_calls", number(unmap_.count));
+  out.emplace_back("api.map_pages", number(map_pages_));
+  out.emplace_back("api.unmap_pages", number(unmap_pages_));
+  out.emplace_back("api.map_failures", number(map_failures_));
+  out.emplace_back("guest.map_requests", number(requests_[index_of(RequestType::map)]));
+  out.emplace_back("guest.unmap_requests", number(requests_[index_of(RequestType::unmap)]));
+  out.emplace_back("guest.invalidation_commands", number(requests_[index_of(RequestType::unmap)]));
+  out.emplace_back("guest.wait_commands", 0);
+  out.emplace_back("guest.kicks", number(kicks_));
+  out.emplace_back("guest.kicks_suppressed", number(kicks_suppressed_));
+  out.emplace_back("guest.syncs", number(syncs_[index_of(Sync::unmap)] + syncs_[index_of(Sync::map)] +
+                                         syncs_[index_of(Sync::all)]));
+  out.emplace_back("guest.early_syncs", number(syncs_[index_of(Sync::early)]));
+  out.emplace_back("guest.flush_queue.full_flushes", number(flushes_[index_of(trace::FlushCause::full)]));
+  out.emplace_back("guest.flush_queue.timer_flushes", number(flushes_[index_of(trace::FlushCause::timer)]));
+  const double window_ps = number(window().ps()) * names_.cpus;
+  out.emplace_back("cpu.busy_fraction", window_ps > 0 ? std::min(1.0, number(busy_ps_) / window_ps) : 0);
+  out.emplace_back("cpu.device_interrupts", number(interrupts_));
+}
+
+void Metrics::add_exits(MetricValues& out) const {
+  Sum total;
+  for (const Sum& exit : exits_) {
+    total.count += exit.count;
+    total.ps += exit.ps;
+  }
+  out.emplace_back("exits.total", number(total.count));
+  out.emplace_back("exits.time_ns", number(total.ps) * 1e-3);
+  for (std::size_t i = 0; i < exits_.size(); ++i) {
+    if (exits_[i].count == 0) continue;
+    const auto reason = static_cast<trace::ExitReason>(i);
+    out.emplace_back("exits.by_reason." + std::string(exit_reason_name(names_.exit_spelling, reason)),
+                     number(exits_[i].count));
+  }
+}
+
+void Metrics::add_hardware(MetricValues& out) const {
+  out.emplace_back("hypervisor.map_ioctls", number(map_ioctls_.count));
+  out.emplace_back("hypervisor.unmap_ioctls", number(unmap_ioctls_.count));
+  out.emplace_back("hypervisor.map_ioctl_ns.mean", map_ioctls_.mean_ns());
+  out.emplace_back("hypervisor.unmap_ioctl_ns.mean", unmap_ioctls_.mean_ns());
+  out.emplace_back("hypervisor.ptes_read", 0);
+  out.emplace_back("hypervisor.shadow_entries", number(shadow_entries_));
+  out.emplace_back("hypervisor.pages_pinned_total", number(pinned_total_));
+  out.emplace_back("hypervisor.pages_unpinned_total", number(unpinned_total_));
+  out.emplace_back("iotlb.hits", number(hits_));
+  out.emplace_back("iotlb.misses", number(misses_));
+  out.emplace_back("iotlb.evictions", number(evictions_));
+  static constexpr std::array granularities = {"page", "range", "domain", "global"};
+  for (std::size_t i = 0; i < granularities.size(); ++i) {
+    out.emplace_back(std::string("iotlb.invalidations.") + granularities[i], number(invalidations_[i]));
+  }
+  out.emplace_back("iotlb.walk_reads", number(walk_reads_));
+  out.emplace_back("invalidation.pages_modified", number(pages_modified_));
+  out.emplace_back("invalidation.pages_covered", number(pages_covered_));
+  out.emplace_back("dma.bytes", number(dma_bytes_));
+  out.emplace_back("dma.faults", number(faults_));
+  out.emplace_back("nvme.submission_doorbells", number(sq_doorbells_));
+  out.emplace_back("nvme.completion_doorbells", number(cq_doorbells_));
+}
+
+void Metrics::add_locks(MetricValues& out) const {
+  for (std::size_t i = 0; i < locks_.size(); ++i) {
+    if (locks_[i].acquisitions == 0) continue;
+    const std::string prefix = "lock." + names_.locks[i];
+    out.emplace_back(prefix + ".wait_ns", number(locks_[i].wait_ps) * 1e-3);
+    out.emplace_back(prefix + ".hold_ns", number(locks_[i].hold_ps) * 1e-3);
+    out.emplace_back(prefix + ".acquisitions", number(locks_[i].acquisitions));
+  }
+}
+
+MetricValues Metrics::values() const {
+  MetricValues out;
+  out.reserve(96);
+  add_io(out);
+  add_guest(out);
+  add_exits(out);
+  add_hardware(out);
+  add_locks(out);
+  return out;
+}
+
+}  // namespace gnomon::observe

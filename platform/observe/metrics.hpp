@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts and times of the measured window, as flat dotted metrics with the unit last.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "guest/fio/latency.hpp"
+#include "models/base/time.hpp"
+#include "models/trace/tracer.hpp"
+#include "platform/observe/exit_reason_name.hpp"
+
+namespace gnomon::observe {
+
+/// In a fixed order.
+using MetricValues = std::vector<std::pair<std::string, double>>;
+
+/// What a metric means. `name` may hold <reason>, <lock> or <job>, filled in per run.
+struct MetricMeaning {
+  std::string_view name;
+  std::string_view unit;
+  std::string_view meaning;
+};
+/// Every metric a run can report, in the order of its pages.
+const std::vector<MetricMeaning>& metric_meanings();
+
+class Metrics final : public trace::Sink {
+ public:
+  struct Names {
+    std::vector<std::string> locks;  ///< by lock id
+    std::vector<std::string> jobs;   ///< by fio thread: the name of its job
+    unsigned cpus = 1;               ///< of the guest; higher numbers are host threads
+    ExitSpelling exit_spelling = ExitSpelling::vmx;
+  };
+
+  explicit Metrics(Names names);
+  void on_event(Time at, const trace::Event& event) override;
+
+  /// All metrics of the window so far. Those of the sanitizer and the simulator itself are added by the caller.
+  MetricValues values() const;
+  Time window() const;
+  std::uint64_t completed() const { return lat_.moments().count(); }
+
+ private:
+  struct Sum {
+    std::uint64_t count = 0;
+    std::uint64_t ps = 0;
+    void add(std::uint64_t p) { ++count, ps += p; }
+    double mean_ns() const { return count == 0 ? 0 : static_cast<double>(ps) * 1e-3 / static_cast<double>(count); }
+  };
+  struct LockUse {
+    std::uint64_t wait_ps = 0, hold_ps = 0, acquisitions = 0;
+  };
+  struct JobUse {
+    std::uint64_t ios = 0, bytes = 0, latency_ps = 0;
+  };
+
+  void count(Time at, const trace::IoReaped& e);
+  void count(Time at, const trace::MapReturned& e);
+  void count(Time at, const trace::UnmapReturned& e);
+  void count(Time at, const trace::MappingAdded& e);
+  void count(Time at, const trace::MappingRemoved& e);
+  void count(Time at, const trace::SyncDone& e);
+  void count(Time at, const trace::FlushQueueFlushed& e);
+  void count(Time at, const trace::GuestRequest& e);
+  void count(Time at, const trace::GuestKick& e);
+  void count(Time at, const trace::VmExit& e);
+  void count(Time at, const trace::CpuSpan& e);
+  void count(Time at, const trace::LockAcquired& e);
+  void count(Time at, const trace::LockReleased& e);
+  void count(Time at, const trace::ShadowMapped& e);
+  void count(Time at, const trace::ShadowUnmapped& e);
+  void count(Time at, const trace::DmaBurst& e);
+  void count(Time at, const trace::DmaFault& e);
+  void count(Time at, const trace::IotlbInvalidated& e);
+  void count(Time at, const trace::Doorbell& e);
+  void count(Time at, const trace::InterruptTaken& e);
+  void count(Time at, const trace::IoRequeued& e);
+  template <class E>
+  void count(Time, const E&) {}
+  void count_always(const trace::Event& event);
+
+  void add_io(MetricValues& out) const;
+  void add_guest(MetricValues& out) const;
+  void add_exits(MetricValues& out) const;
+  void add_hardware(MetricValues& out) const;
+  void add_locks(MetricValues& out) const;
+
+  Names names_;
+  bool open_ = false;
+  Time opened_at_;
+  Time closed_at_;
+  Time last_at_;
+
+  fio::Latency lat_{true};
+  std::uint64_t bytes_ = 0, io_errors_ = 0, requeues_ = 0;
+  std::vector<JobUse> jobs_;
+  Sum map_, unmap_;
+  std::uint64_t map_pages_ = 0, unmap_pages_ = 0, map_failures_ = 0;
+  std::array<std::uint64_t, 4> syncs_{};
+  std::array<std::uint64_t, 2> flushes_{};
+  std::array<std::uint64_t, 5> requests_{};
+  std::uint64_t kicks_ = 0, kicks_suppressed_ = 0;
+  std::array<Sum, 5> exits_{};
+  Sum map_ioctls_, unmap_ioctls_;
+  std::uint64_t pages_modified_ = 0, pages_covered_ = 0;
+  std::uint64_t hits_ = 0, misses_ = 0, evictions_ = 0, walk_reads_ = 0, dma_bytes_ = 0, faults_ = 0;
+  std::array<std::uint64_t, 4> invalidations_{};
+  std::uint64_t sq_doorbells_ = 0, cq_doorbells_ = 0, interrupts_ = 0;
+  std::uint64_t busy_ps_ = 0;
+  std::vector<LockUse> locks_;
+  // Of the whole run: what went in must come out.
+  std::uint64_t submitted_total_ = 0, reaped_total_ = 0;
+  std::uint64_t pinned_total_ = 0, unpinned_total_ = 0, shadow_entries_ = 0;
+};
+
+}  // namespace gnomon::observe

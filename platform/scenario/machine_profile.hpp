@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A calibrated machine: platform/machines/*.toml as a typed value. One profile serves all scenarios of that machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "guest/kernel/costs.hpp"
+#include "models/cpu/config.hpp"
+#include "models/cpu/core/lock.hpp"
+#include "models/fabric/config.hpp"
+#include "models/hypervisor/core/config.hpp"
+#include "models/hypervisor/core/host_iommu_driver.hpp"
+#include "models/iommu/core/config.hpp"
+#include "models/nvme/core/config.hpp"
+#include "platform/observe/exit_reason_name.hpp"
+
+namespace gnomon::scenario {
+
+struct MachineProfile {
+  std::string title;                                                     ///< one line: what machine this is
+  observe::ExitSpelling exit_names = observe::ExitSpelling::vmx;         ///< whose exit reasons perf kvm would print
+  CpuConfig cpu;
+  std::uint32_t nested_paging_tax_ppm = 0;  ///< how much dearer a guest's CPU work is than the host's, parts per million
+  LockCosts lock{Time::ns(20), Time::ns(120)};
+  guest::GuestCosts software;
+  hypervisor::HypervisorCosts hypervisor;
+  hypervisor::HostIommuCosts host_iommu;
+  iommu::IommuConfig iommu;
+  PcieConfig pcie;
+  MemoryConfig memory;
+  nvme::NvmeConfig nvme;
+};
+
+}  // namespace gnomon::scenario

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds and binds the modules of one configuration: the only code that knows them all.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/cpu/vcpu.hpp"
+#include "models/fabric/interrupt_fabric.hpp"
+#include "models/fabric/memory.hpp"
+#include "models/fabric/mmio_router.hpp"
+#include "models/fabric/pcie_link.hpp"
+#include "models/hypervisor/hypervisor.hpp"
+#include "models/iommu/iommu.hpp"
+#include "models/nvme/nvme_controller.hpp"
+#include "platform/wiring/guest_system.hpp"
+
+namespace gnomon::wiring {
+
+class Platform {
+ public:
+  /// Elaborates: once a process. `configuration` and `tracer` must outlive the platform.
+  Platform(const scenario::Configuration& configuration, trace::Tracer& tracer);
+
+  /// The workload has finished.
+  bool finished() const { return finished_; }
+  /// What every processor is doing, for the report of a run that cannot go on.
+  std::string who_waits() const;
+  /// Tears down what the hypervisor holds for the guest.
+  void close();
+
+  GuestRam& ram() { return *ram_; }
+  const LockTable& locks() const { return locks_; }
+  GuestSystem& guest() { return *guest_; }
+  std::uint64_t activations() const { return activations_; }
+
+ private:
+  void build_memory();
+  void build_processors();
+  void build_hypervisor();
+  void build_devices();
+  void bind();
+
+  const scenario::Configuration& configuration_;
+  trace::Tracer& tracer_;
+  std::uint64_t activations_ = 0;
+  bool finished_ = false;
+  LineMonitor monitor_;
+  LockTable locks_;
+  std::unique_ptr<PhysicalMemory> bytes_;
+  std::unique_ptr<PageAllocator> host_pages_;
+  std::unique_ptr<GuestRam> ram_;
+  std::unique_ptr<Memory> memory_;
+  std::unique_ptr<Iommu> iommu_;
+  std::unique_ptr<InterruptFabric> interrupts_;
+  std::unique_ptr<MmioRouter> router_;
+  std::vector<std::unique_ptr<Vcpu>> vcpus_;
+  std::unique_ptr<Vcpu> io_core_;
+  std::unique_ptr<Hypervisor> hypervisor_;
+  std::vector<std::unique_ptr<PcieLink>> links_;
+  std::vector<std::unique_ptr<NvmeController>> drives_;
+  std::unique_ptr<GuestSystem> guest_;
+};
+
+}  // namespace gnomon::wiring

@@ -42,12 +42,12 @@ inline constexpr std::size_t latency_classes_ns = 10, latency_classes_us = 10, l
 using LatencyClasses = std::array<std::uint64_t, latency_classes_ns + latency_classes_us + latency_classes_ms>;
 
 constexpr std::size_t depth_level_class(std::uint32_t depth) {
-  const int log2 = depth == 0 ? 0 : std::bit_width(depth) - 1;
+  const int log2 = depth == 0 ? 0 : static_cast<int>(std::bit_width(depth)) - 1;
   return static_cast<std::size_t>(log2 < 6 ? log2 : 6);
 }
 constexpr std::size_t batch_class(std::uint32_t count) {
   if (count == 0) return 0;
-  const int doublings = std::bit_width((count - 1) / 4);  // of 4 needed to reach count
+  const auto doublings = static_cast<int>(std::bit_width((count - 1) / 4));  // of 4 needed to reach count
   return static_cast<std::size_t>(doublings < 6 ? doublings + 1 : 6);
 }
 /// Index into LatencyClasses.

@@ -3,6 +3,8 @@
 
 #include <cerrno>
 
+#include "models/fabric/payload.hpp"
+
 namespace gnomon {
 
 using hypervisor::VfioStatus;
@@ -77,9 +79,13 @@ void AssignedDevice::sync(const hypervisor::IotlbSyncRange& range) {
 }
 
 void AssignedDevice::map_guest_memory() {
-  container_.map(Iova{0}, Gpa{0}, host_.ram.size(), hypervisor::DmaAccess::read_write, *this);
+  const auto done = container_.map(Iova{0}, Gpa{0}, host_.ram.size(), hypervisor::DmaAccess::read_write, *this);
+  host_.tracer.emit(global_time(), trace::PagesPinned{done.pages_pinned, host_.pins.pins()});
 }
 
-void AssignedDevice::close() { container_.unmap_all(*this); }
+void AssignedDevice::close() {
+  const auto done = container_.unmap_all(*this);
+  host_.tracer.emit(global_time(), trace::PagesUnpinned{done.pages_unpinned, host_.pins.pins()});
+}
 
 }  // namespace gnomon

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/base/wide.hpp"
+#include "models/base/wide.hpp"
 #include "models/trace/tracer.hpp"
 #include "platform/observe/exit_reason_name.hpp"
 

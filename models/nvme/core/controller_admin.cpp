@@ -73,10 +73,8 @@ Status ControllerCore::create_submission_queue(const SubmissionEntry& entry) {
   if (!contiguous(entry)) return Status::invalid_field;
   if (!valid_prp_entry(entry.prp1)) return Status::prp_offset_invalid;
   SubmissionQueue& queue = submission_[id];
-  const bool listed = queue.listed;  // a place in line left by the queue that had this id before
   queue = {};
   queue.live = true;
-  queue.listed = listed;
   queue.completion_queue = completes_in;
   queue.base = {entry.prp1};
   queue.entries = queue_entries(entry);
@@ -106,9 +104,7 @@ void ControllerCore::delete_submission_queue(Time at, std::uint32_t index) {
     return;
   }
   --completion_[queue.completion_queue].users;
-  const bool listed = queue.listed;
   queue = {};
-  queue.listed = listed;
   complete(at, index);
 }
 

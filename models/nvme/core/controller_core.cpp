@@ -25,6 +25,7 @@ ControllerCore::ControllerCore(const NvmeConfig& config, const NvmeFaults& fault
       submission_(config.max_queue_pairs + 1),
       completion_(config.max_queue_pairs + 1),
       turns_(config.max_queue_pairs + 1),
+      in_turns_(config.max_queue_pairs + 1),
       aggregation_(config.vectors) {
   stop();
 }
@@ -119,6 +120,7 @@ void ControllerCore::stop() {
   std::fill(aggregation_.begin(), aggregation_.end(), Aggregation{});
   late_.clear();
   late_free_.clear();
+  std::fill(in_turns_.begin(), in_turns_.end(), std::uint8_t{0});
   turns_first_ = turns_count_ = 0;
   fetches_ = 0;
   fetch_woken_ = false;

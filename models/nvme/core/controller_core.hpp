@@ -109,6 +109,8 @@ class ControllerCore {
   std::vector<SubmissionQueue> submission_;  // by queue id; 0 is the admin queue
   std::vector<CompletionQueue> completion_;
   std::vector<std::uint16_t> turns_;  // ring of submission queues with work, in the order they are served
+  std::vector<std::uint8_t>
+      in_turns_;  // by queue id; a deleted queue keeps its place until it comes up and is skipped
   std::uint32_t turns_first_ = 0;
   std::uint32_t turns_count_ = 0;
   std::uint32_t fetches_ = 0;  // DMAs of submission entries in flight

@@ -9,9 +9,8 @@ namespace gnomon::nvme {
 
 /// Gives the queue a turn, last in line, when it has work and neither has a turn nor waits for one.
 void ControllerCore::list(std::uint32_t queue) {
-  SubmissionQueue& sq = submission_[queue];
-  if (!sq.has_work() || sq.listed || sq.fetching) return;
-  sq.listed = true;
+  if (!submission_[queue].has_work() || submission_[queue].fetching || in_turns_[queue] != 0) return;
+  in_turns_[queue] = 1;
   turns_[(turns_first_ + turns_count_++) % turns_.size()] = static_cast<std::uint16_t>(queue);
 }
 
@@ -28,7 +27,7 @@ void ControllerCore::fetch(Time at) {
     const std::uint16_t queue = turns_[turns_first_];
     turns_first_ = (turns_first_ + 1) % static_cast<std::uint32_t>(turns_.size());
     --turns_count_;
-    submission_[queue].listed = false;
+    in_turns_[queue] = 0;
     if (!submission_[queue].has_work()) continue;  // deleted while it waited
     submission_[queue].credit = arbitration_burst_;
     fetch_from(at, queue);
@@ -137,9 +136,7 @@ void ControllerCore::release(Time at, std::uint32_t index) {
   if (--sq.outstanding == 0 && sq.deleting) {
     --completion_[sq.completion_queue].users;
     actions_.push(at, Step::complete, sq.deleted_by);
-    const bool listed = sq.listed;  // its place in line is skipped when it comes up
     sq = SubmissionQueue{};
-    sq.listed = listed;
   }
   wake_fetch(at);
 }

@@ -15,7 +15,6 @@ inline constexpr std::uint32_t no_command = ~std::uint32_t{0};
 struct SubmissionQueue {
   bool live = false;
   bool deleting = false;  ///< nothing more is fetched; goes when its last command has completed
-  bool listed = false;    ///< waits for its turn to be fetched from
   bool fetching = false;  ///< a DMA of its entries is in flight: one at a time keeps them in order
   std::uint16_t completion_queue = 0;
   Iova base;

@@ -9,11 +9,15 @@
 namespace gnomon::guest {
 namespace {
 
-constexpr DomainDecision strict(DomainReason reason) { return {DomainType::dma, UnmapFlush::strict, reason}; }
+constexpr DomainDecision strict(DomainReason reason) {
+  return {DomainType::dma, UnmapFlush::strict, reason};
+}
 constexpr DomainDecision lazy(DomainReason reason, UnmapFlush flush = UnmapFlush::per_cpu_queue) {
   return {DomainType::dma_fq, flush, reason};
 }
-constexpr DomainDecision identity(DomainReason reason) { return {DomainType::identity, UnmapFlush::none, reason}; }
+constexpr DomainDecision identity(DomainReason reason) {
+  return {DomainType::identity, UnmapFlush::none, reason};
+}
 
 constexpr DomainKernel rfc_single_queue = [] {  // the proposal of 2023 on top of 6.12
   DomainKernel kernel;
@@ -24,7 +28,9 @@ constexpr DomainKernel rfc_single_queue = [] {  // the proposal of 2023 on top o
 constexpr DomainIommu intel(bool caching_mode, bool first_level) {
   return {.driver = IommuDriver::intel, .caching_mode = caching_mode, .first_level_default = first_level};
 }
-constexpr DomainIommu amd(bool np_cache) { return {.driver = IommuDriver::amd, .np_cache = np_cache}; }
+constexpr DomainIommu amd(bool np_cache) {
+  return {.driver = IommuDriver::amd, .np_cache = np_cache};
+}
 constexpr DomainIommu virtio(Architecture architecture) {
   return {.driver = IommuDriver::virtio, .architecture = architecture};
 }
@@ -61,20 +67,45 @@ const std::vector<Row> table{
     {"Intel, bare metal", every_kernel, {""}, intel(false, false), plain, lazy(kernel_default)},
     {"Intel, bare metal, first level", every_kernel, {""}, intel(false, true), plain, lazy(kernel_default)},
     {"Intel, bare metal, lazy", every_kernel, {"iommu.strict=0"}, intel(false, false), plain, lazy(command_line)},
-    {"Intel, bare metal, strict", every_kernel, {"iommu.strict=1"}, intel(false, false), plain, strict(command_line)},
-    {"Intel, bare metal, own word", every_kernel, {"intel_iommu=on,strict", "intel_iommu=strict iommu.strict=0"},
-     intel(false, false), plain, strict(intel_iommu_strict)},
+    {"Intel, bare metal, strict",
+     every_kernel,
+     {"iommu.strict=1"},
+     intel(false, false),
+     plain,
+     strict(command_line)},
+    {"Intel, bare metal, own word",
+     every_kernel,
+     {"intel_iommu=on,strict", "intel_iommu=strict iommu.strict=0"},
+     intel(false, false),
+     plain,
+     strict(intel_iommu_strict)},
     {"Intel, VM, second level", every_kernel, strict_or_not, intel(true, false), plain, strict(intel_caching_mode)},
-    {"Intel, VM, first level, before the exemption", {domain_linux_6_1_early}, strict_or_not, intel(true, true), plain,
+    {"Intel, VM, first level, before the exemption",
+     {domain_linux_6_1_early},
+     strict_or_not,
+     intel(true, true),
+     plain,
      strict(intel_caching_mode)},
-    {"Intel, VM, first level", {domain_linux_6_1, domain_linux_6_12, domain_linux_7_2}, {""}, intel(true, true), plain,
+    {"Intel, VM, first level",
+     {domain_linux_6_1, domain_linux_6_12, domain_linux_7_2},
+     {""},
+     intel(true, true),
+     plain,
      lazy(kernel_default)},
-    {"Intel, VM, first level, strict", {domain_linux_6_1, domain_linux_6_12, domain_linux_7_2}, {"iommu.strict=1"},
-     intel(true, true), plain, strict(command_line)},
+    {"Intel, VM, first level, strict",
+     {domain_linux_6_1, domain_linux_6_12, domain_linux_7_2},
+     {"iommu.strict=1"},
+     intel(true, true),
+     plain,
+     strict(command_line)},
     {"Intel, VM, emulated devices only", every_kernel, {""}, intel(false, false), plain, lazy(kernel_default)},
     {"AMD, bare metal", every_kernel, {""}, amd(false), plain, lazy(kernel_default)},
     {"AMD, bare metal, strict", every_kernel, {"iommu.strict=1"}, amd(false), plain, strict(command_line)},
-    {"AMD, bare metal, own word", every_kernel, {"amd_iommu=fullflush"}, amd(false), plain,
+    {"AMD, bare metal, own word",
+     every_kernel,
+     {"amd_iommu=fullflush"},
+     amd(false),
+     plain,
      strict(amd_iommu_fullflush)},
     {"AMD, VM", every_kernel, strict_or_not, amd(true), plain, strict(amd_np_cache)},
     {"AMD, PASID-capable device", every_kernel, {""}, amd(false), gpu, identity(driver_wants_identity)},
@@ -91,19 +122,39 @@ const std::vector<Row> table{
     {"s390, own word", since_6_8, {"s390_iommu=strict"}, s390(false), plain, strict(s390_iommu_strict)},
     {"s390, ISM", since_6_8, {""}, s390(false), ism, strict(no_deferred_flush)},
     {"s390, ISM in a VM", since_6_8, {""}, s390(true), ism, strict(no_deferred_flush)},
-    {"s390, own DMA code", {domain_linux_6_1}, {"", "iommu.passthrough=1"}, s390(true), plain,
+    {"s390, own DMA code",
+     {domain_linux_6_1},
+     {"", "iommu.passthrough=1"},
+     s390(true),
+     plain,
      {DomainType::dma, UnmapFlush::allocator_wrap, s390_own_dma_code}},
-    {"s390, own DMA code, own word", {domain_linux_6_1}, {"s390_iommu=strict"}, s390(true), plain,
+    {"s390, own DMA code, own word",
+     {domain_linux_6_1},
+     {"s390_iommu=strict"},
+     s390(true),
+     plain,
      strict(s390_iommu_strict)},
     {"SMMUv3", every_kernel, {""}, smmuv3, plain, strict(kernel_default)},
     {"SMMUv3, lazy", every_kernel, {"iommu.strict=0"}, smmuv3, plain, lazy(command_line)},
-    {"SMMUv3 does not know x86's words", every_kernel, {"iommu.strict=0 intel_iommu=strict amd_iommu=fullflush"},
-     smmuv3, plain, lazy(command_line)},
-    {"untrusted, Intel", every_kernel, {"", "iommu.passthrough=1", "iommu.strict=0"}, intel(false, false), untrusted,
+    {"SMMUv3 does not know x86's words",
+     every_kernel,
+     {"iommu.strict=0 intel_iommu=strict amd_iommu=fullflush"},
+     smmuv3,
+     plain,
+     lazy(command_line)},
+    {"untrusted, Intel",
+     every_kernel,
+     {"", "iommu.passthrough=1", "iommu.strict=0"},
+     intel(false, false),
+     untrusted,
      strict(untrusted_device)},
     {"untrusted, AMD", every_kernel, {"iommu.passthrough=1"}, amd(false), untrusted, strict(untrusted_device)},
-    {"passthrough, Intel", every_kernel, {"iommu.passthrough=1", "iommu=pt", "iommu=nopt iommu=pt"},
-     intel(true, false), plain, identity(command_line)},
+    {"passthrough, Intel",
+     every_kernel,
+     {"iommu.passthrough=1", "iommu=pt", "iommu=nopt iommu=pt"},
+     intel(true, false),
+     plain,
+     identity(command_line)},
     {"passthrough, AMD", every_kernel, {"iommu.passthrough=on"}, amd(true), plain, identity(command_line)},
     {"passthrough, virtio", every_kernel, {"iommu.passthrough=1"}, virtio(x86), plain, identity(command_line)},
     {"passthrough, s390", since_6_8, {"iommu.passthrough=1"}, s390(true), plain, identity(command_line)},
@@ -151,7 +202,8 @@ TEST_CASE("Writing DMA-FQ to sysfs does not ask why the domain was strict", "[do
   CHECK(switch_to_flush_queue(domain_linux_6_12, s390(true), strict(command_line)) == lazy(sysfs, single));
   CHECK(switch_to_flush_queue(domain_linux_6_1, virtio(x86), strict(no_deferred_flush)) == lazy(sysfs));
   CHECK(switch_to_flush_queue(domain_linux_6_12, amd(false), identity(command_line)) == identity(command_line));
-  CHECK(switch_to_flush_queue(domain_linux_6_1, s390(true), strict(s390_iommu_strict)) == strict(s390_iommu_strict));
+  CHECK(switch_to_flush_queue(domain_linux_6_1, s390(true), strict(s390_iommu_strict)) ==
+        strict(s390_iommu_strict));
 }
 
 TEST_CASE("The kernel's own lines", "[domain]") {

@@ -83,6 +83,7 @@ TEST_CASE("Number of Queues grants what there is") {
   CHECK(status_of(done) == Status::success);
   CHECK(done.result == 0x0001'0003);
   CHECK(host.admin(command(AdminOpcode::get_features, 7)).result == 0x0001'0003);
+  CHECK(host.admin(command(AdminOpcode{0x7f})).result == 0);  // not the one before's
   CHECK(status_of(host.admin(create_io_cq(1, 3, 16, 0x10'0000, 1))) == Status::invalid_queue_identifier);
   CHECK(status_of(host.admin(command(AdminOpcode::set_features, 7, 0xffff))) == Status::invalid_field);
   CHECK(status_of(host.admin(command(AdminOpcode::set_features, 7, 0xffff'0000))) == Status::invalid_field);

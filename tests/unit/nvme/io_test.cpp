@@ -213,5 +213,23 @@ TEST_CASE("the planted fault reads a completed write's last page once more, and 
   CHECK(host.bus.transfers.size() == 4);  // a failed write is not read again
 }
 
+TEST_CASE("the planted fault keeps each late page apart") {
+  Ready host(plain_config(), {.late_dma = true, .late_dma_delay = Time::us(20)});
+  const std::vector<std::vector<std::uint64_t>> rounds{
+      {0x70'0000}, {0x71'0000, 0x72'0000, 0x73'0000}, {0x74'0000, 0x75'0000}};
+  for (const auto& pages : rounds) {
+    host.bus.transfers.clear();
+    for (const std::uint64_t page : pages) host.put(1, write_page(1, page >> page_shift, page));
+    host.ring(1);
+    host.run();
+    host.reap(1);
+    std::multiset<std::uint64_t> seen;
+    for (const auto& t : host.bus.transfers) seen.insert(t.segments.at(0).address.value);
+    std::multiset<std::uint64_t> twice(pages.begin(), pages.end());
+    twice.insert(pages.begin(), pages.end());
+    CHECK(seen == twice);
+  }
+}
+
 }  // namespace
 }  // namespace gnomon::nvme

@@ -177,6 +177,45 @@ TEST_CASE("fetches of different queues overlap up to the limit") {
   CHECK((host.bus.reads[0].at == t && host.bus.reads[1].at == t && host.bus.reads[2].at == t + host.bus.read_time));
 }
 
+TEST_CASE("a queue deleted and made anew while it waits keeps one place in line") {
+  auto config = plain_config();
+  config.fetches_in_flight = 1;
+  config.fetch_burst = 4;
+  config.command_overhead = Time{};
+  FakeHost host(config);
+  host.enable();
+  for (std::uint16_t q = 1; q <= 3; ++q) host.create_queue(q);
+  SubmissionEntry remove;
+  remove.opcode = static_cast<std::uint8_t>(AdminOpcode::delete_io_sq);
+  remove.cdw10 = 1;
+  host.put(0, remove);
+  const bool anew = GENERATE(false, true);
+  if (anew) host.put(0, create_io_sq(2, 1, 64, host.queues[1].sq, 1));
+  host.ring(0);
+  host.submit(2, write_page(20));
+  host.submit(1, write_page(10));        // never fetched
+  host.run(host.now + Time::ns(1'600));  // both admin commands are done, queue 2 is being fetched, queue 1 waits
+  REQUIRE(host.reap(0).size() == (anew ? 2 : 1));
+  if (anew) {
+    host.queues[1].tail = 0;
+    for (std::uint16_t cid = 0; cid < 8; ++cid) host.put(1, write_page(cid));
+    host.ring(1);
+  }
+  for (std::uint16_t cid = 0; cid < 4; ++cid) host.put(3, write_page(cid));
+  host.ring(3);
+  host.run();
+  std::string turns;
+  for (const auto& f : host.bus.fetched) turns += static_cast<char>('0' + f.queue);
+  CHECK(turns == (anew ? "00"
+                         "2"
+                         "1111"
+                         "3333"
+                         "1111"
+                       : "0"
+                         "2"
+                         "3333"));
+}
+
 TEST_CASE("no more commands are taken than there are slots") {
   auto config = plain_config();
   config.command_slots = 3;

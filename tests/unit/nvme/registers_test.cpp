@@ -102,6 +102,32 @@ TEST_CASE("a reset forgets commands in flight, and the controller works again") 
   CHECK(done[0].cid == 99);
 }
 
+TEST_CASE("a reset between doorbell and fetch, or during a fetch, leaves the fetching able to go on") {
+  auto config = plain_config();
+  config.fetches_in_flight = 1;
+  FakeHost host(config);
+  host.enable();
+  host.create_queue(1);
+  host.create_queue(2);
+  host.submit(1, write_page(1));
+  SECTION("not yet fetched") {}
+  SECTION("being fetched, another queue waiting") {
+    host.submit(2, write_page(2));
+    host.run(host.now + 500_ns);
+    CHECK(host.bus.reads.size() == 1);
+  }
+  host.write32(reg::cc, 0);
+  std::fill(host.bus.memory.begin(), host.bus.memory.end(), std::byte{});
+  host.enable();
+  host.create_queue(1);
+  host.create_queue(2);
+  host.submit(1, write_page(3));
+  host.submit(2, write_page(4));
+  host.run();
+  CHECK(host.reap(1).size() == 1);
+  CHECK(host.reap(2).size() == 1);
+}
+
 TEST_CASE("a fault on the queues themselves is fatal") {
   FakeHost host;
   host.enable();

@@ -53,10 +53,15 @@ void tell(PerfettoTimeline& timeline, std::size_t events) {
 
 }  // namespace
 
+// All of this binary's, sanitizers included, so every form that pairs with a delete below.
 void* operator new(std::size_t bytes) {
   ++allocations;
   if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
   throw std::bad_alloc{};
+}
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(bytes == 0 ? 1 : bytes);
 }
 void operator delete(void* memory) noexcept {
   std::free(memory);

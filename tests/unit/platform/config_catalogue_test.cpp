@@ -212,16 +212,16 @@ TEST_CASE("the JSON Schema says what the reader accepts") {
   CHECK(schema["$schema"] == "http://json-schema.org/draft-07/schema#");
   CHECK(schema["title"] == "Gnomon scenario");
   CHECK(schema["additionalProperties"] == false);
-  CHECK(schema["required"] == nlohmann::json({"title", "machine"}));
+  CHECK(schema["required"] == nlohmann::ordered_json({"title", "machine"}));
   const auto& guest = schema["properties"]["guest"]["properties"];
   CHECK(guest["vcpus"].dump() == R"({"type":"integer","minimum":1,"maximum":512,"description":"virtual CPUs"})");
-  CHECK(guest["spinlock"]["enum"] == nlohmann::json({"test-and-set", "queued"}));
+  CHECK(guest["spinlock"]["enum"] == nlohmann::ordered_json({"test-and-set", "queued"}));
   CHECK(guest["tick"]["pattern"] == "^[0-9]+(\\.[0-9]+)? ?(ps|ns|us|ms|s)$");
   const auto& iommu = schema["properties"]["iommu"]["properties"];
-  CHECK(iommu["queue"]["enum"] == nlohmann::json({16, 32, 64, 128, 256, 512, 1024, 2048, 4096}));
+  CHECK(iommu["queue"]["enum"] == nlohmann::ordered_json({16, 32, 64, 128, 256, 512, 1024, 2048, 4096}));
   const auto& device = schema["properties"]["device"];
   CHECK(device["type"] == "array");
-  CHECK(device["items"]["required"] == nlohmann::json::array({"model"}));
+  CHECK(device["items"]["required"] == nlohmann::ordered_json::array({"model"}));
   CHECK(device["items"]["properties"]["queues"]["items"]["maximum"] == 64);
 }
 
@@ -229,8 +229,8 @@ TEST_CASE("the JSON Schema of a machine profile asks for provenance") {
   const auto profile = json_schema(description_of<Machine>(), "machine", OriginKind::machine_profile);
   for (const auto* path : {"/properties/cpu/properties/exit_cost", "/properties/iommu/properties/entries"}) {
     const auto constant = profile[nlohmann::ordered_json::json_pointer(path)];
-    CHECK(constant["required"] == nlohmann::json({"value", "kind", "source"}));
-    CHECK(constant["then"] == nlohmann::json({{"required", nlohmann::json::array({"fitted_to"})}}));
+    CHECK(constant["required"] == nlohmann::ordered_json({"value", "kind", "source"}));
+    CHECK(constant["then"] == nlohmann::ordered_json({{"required", nlohmann::ordered_json::array({"fitted_to"})}}));
   }
   CHECK(profile["properties"]["name"]["type"] == "string");
   const auto plain = json_schema(description_of<Machine>(), "machine");

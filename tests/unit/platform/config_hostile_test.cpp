@@ -103,6 +103,15 @@ TEST_CASE("bytes that are no text are refused") {
   CHECK(survives("\xEF\xBB\xBF"));
 }
 
+TEST_CASE("a key or a header that starts with no key character is a syntax error in every build") {
+  const auto text = GENERATE(as<std::string>{}, "[=", "[#]", "[.a]", "[[=]]", "[ ", "[[", "[a.]", "a.=1", ".=1",
+                             "x={=}", "x={.}", "[\xC3\xA9]");
+  Diagnostics diagnostics;
+  INFO(text);
+  CHECK_FALSE(parse_document(text, "a.toml", OriginKind::scenario, diagnostics));
+  CHECK(diagnostics.has_errors());
+}
+
 TEST_CASE("UTF-8 is checked as RFC 3629 has it") {
   CHECK(is_utf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"));
   for (const auto* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xE0\x9F\xBF", "\xED\xA0\x80",

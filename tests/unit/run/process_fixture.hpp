@@ -18,6 +18,10 @@
 
 #include "platform/run/signals.hpp"
 
+#ifdef GNOMON_COVERAGE
+extern "C" void __gcov_dump();
+#endif
+
 namespace gnomon::run::test {
 
 /// Forks `body` off, with the signal handlers of a fresh program; what it returns is the exit code.
@@ -32,6 +36,9 @@ inline pid_t spawn(const std::function<int()>& body) {
     code = body();
   } catch (...) {  // 99 is no code a test expects
   }
+#ifdef GNOMON_COVERAGE
+  __gcov_dump();
+#endif
   ::_exit(code);
 }
 

@@ -73,6 +73,20 @@ TEST_CASE("the job file of the virtio-iommu flush-policy measurements is read as
   CHECK(page.group_id == 0);  // no stonewall: both run at once
 }
 
+TEST_CASE("stonewalled jobs of the null engine with a ramp and a rate are read") {
+  const auto file = accepted(
+      "[global]\nioengine=null\nruntime=2\ndirect=1\ntime_based\nrandseed=42\n\n[randwrite_multi]\ngroup_"
+      "reporting\n"
+      "rw=randwrite\nnumjobs=2\niodepth=16\nbs=64k\nsize=1G\n\n[randrw_page]\nstonewall\nrw=randrw\nrwmixread=50\n"
+      "rwmixwrite=50\niodepth=128\nbs=4k\nsize=1G\nrate_iops=20000\nramp_time=0.2\n");
+  REQUIRE(file.jobs.size() == 2);
+  CHECK(file.jobs[0].randseed == 42);
+  CHECK(file.jobs[1].group_id == 1);
+  CHECK(file.jobs[1].iodepth == 128);  // null takes I/Os asynchronously when deeper than 1
+  CHECK(file.jobs[1].rate_iops == PerDirection<std::uint64_t>{20000, 20000});
+  CHECK(file.jobs[1].ramp_time == Time::ms(200));
+}
+
 TEST_CASE("an option keeps its text and its place") {
   const auto file = accepted(two_jobs);
   REQUIRE(file.global_options.size() == 5);

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keys of a scenario.
+#include "platform/scenario/scenario_file.hpp"
+
+#include "platform/scenario/machine_description.hpp"
+
+namespace gnomon::scenario {
+
+using config::Description;
+using config::EnumName;
+using config::range;
+using config::Unit;
+
+namespace {
+
+constexpr std::array hypervisor_names{EnumName{"none", HypervisorKind::none}, EnumName{"kvm", HypervisorKind::kvm}};
+constexpr std::array service_names{EnumName{"vcpu", hypervisor::QueueService::on_kick},
+                                   EnumName{"ioeventfd", hypervisor::QueueService::ioeventfd},
+                                   EnumName{"worker", hypervisor::QueueService::worker}};
+constexpr std::array flush_queue_names{EnumName{"per-cpu", FlushQueueKind::per_cpu},
+                                       EnumName{"single", FlushQueueKind::single}};
+constexpr std::array spinlock_names{EnumName{"test-and-set", LockKind::test_and_set},
+                                    EnumName{"queued", LockKind::queued}};
+constexpr std::array backing_names{EnumName{"4KiB", Backing::pages_4k}, EnumName{"THP", Backing::thp_2m},
+                                   EnumName{"hugetlb", Backing::hugetlb_1g}};
+
+constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
+constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
+
+}  // namespace
+
+void describe(Description& d, MachineTable& m) {
+  d.field("profile", m.profile, "the machine, a file of platform/machines without its .toml").required().not_empty();
+  describe(d, m.constants);
+}
+
+void describe(Description& d, HypervisorTable& h) {
+  d.choice("kind", h.kind, hypervisor_names, "who runs the guest; none is bare metal");
+  d.choice("service", h.service, service_names,
+           "who serves the virtio-iommu request queue: the kicking vCPU inside its exit (QEMU, virtio-iommu-pci), "
+           "the main loop woken by an ioeventfd, or a worker thread of the device's own");
+  d.field("dma_entry_limit", h.dma_entry_limit, range(1, 0xffff'ffff),
+          "mappings a VFIO container may hold (the module parameter of that name)");
+  d.field("event_idx", h.event_idx, "VIRTIO_F_EVENT_IDX is offered: kicks that nobody waits for are suppressed");
+  d.field("indirect", h.indirect, "VIRTIO_F_INDIRECT_DESC is offered");
+}
+
+void describe(Description& d, GuestTable& g) {
+  d.field("vcpus", g.vcpus, range(1, 64), "virtual CPUs; on bare metal, CPUs");
+  d.field("kernel", g.kernel, "whose behaviour the software has, a file of guest/kernels without its .toml").not_empty();
+  d.field("cmdline", g.cmdline, "the kernel's command line, in the kernel's own words");
+  d.choice("flush_queue", g.flush_queue, flush_queue_names, "queues of deferred invalidation; by default as the kernel and driver do");
+  d.field("flush_queue_entries", g.flush_queue_entries, range(2, 1u << 20),
+          "slots of a flush queue, one of which stays free; by default 256 per CPU, 32768 of a single queue")
+      .power_of_two();
+  d.field("flush_queue_timeout", g.flush_queue_timeout,
+          "from the first entry to the flush; by default 10ms per CPU, 1s of a single queue")
+      .within(range(Time::us(1), Time::s(3600)));
+  d.field("sync_map", g.sync_map, "iotlb_sync_map is used; by default as the kernel's driver does");
+  d.field("report_request_errors", g.report_request_errors,
+          "a what-if: the virtio-iommu driver reports the failures of queued requests, which Linux drops");
+  d.field("hz", g.hz, range(100, 1000), "CONFIG_HZ, ticks a second");
+  d.choice("spinlock", g.spinlock, spinlock_names,
+           "test-and-set is what an x86 guest without paravirtual locks uses; queued is first come, first served");
+  d.field("memory", g.memory, Unit::bytes, "memory of the guest").within(range(256 * mebibyte, 1024 * gibibyte));
+  d.choice("memory_backing", g.memory_backing, backing_names, "what the host's memory under the guest's is made of");
+  d.field("runs_per_64k", g.runs_per_64k, range(1, 16),
+          "physically contiguous runs in each 64 KiB of an I/O buffer")
+      .power_of_two();
+}
+
+void describe(Description& d, IommuTable& i) {
+  d.choice("device", i.device, iommu_names, "the guest's IOMMU; built so far: none, virtio-iommu");
+  d.field("granule", i.granule, Unit::bytes, "smallest page the device maps (QEMU's word)")
+      .power_of_two()
+      .only_for("device", {"virtio-iommu"});
+  d.field("page_sizes", i.page_sizes, Unit::bytes, "page sizes the device offers beside its granule (page_size_mask)")
+      .only_for("device", {"virtio-iommu"});
+}
+
+void describe(Description& d, DeviceTable& v) {
+  d.choice("model", v.model, device_names, "what it is; built so far: nvme").required();
+  d.field("assigned", v.assigned, "passed through to the guest by VFIO");
+  d.field("untrusted", v.untrusted, "firmware tells the guest that the device is external-facing");
+}
+
+void describe(Description& d, WorkloadTable& w) {
+  d.field("fio", w.fio, "a fio job file, relative to the scenario").required().not_empty();
+  config::Row& row = d.field("section", w.section, "the job's section, or a list of them, as fio --section; by default all");
+  if (!w.section_is_list) {
+    row.is_list = false;
+    row.get = [&w] { return config::FieldValue{w.section.empty() ? std::string{} : w.section.front()}; };
+    row.set = [&w](const config::FieldValue& value) { w.section = {std::get<std::string>(value)}; };
+  }
+  const auto limits = range(Time::us(100), Time::s(100'000));
+  d.field("runtime", w.runtime, "of every job, instead of what the job file says").within(limits);
+  d.field("ramp_time", w.ramp_time, "of every job before it is measured, instead of what the job file says")
+      .within(range(Time{}, Time::s(100'000)));
+}
+
+void describe(Description& d, Faults& f) {
+  d.field("skip_iotlb_sync", f.driver.skip_iotlb_sync, "the driver's iotlb_sync does nothing");
+  d.field("reap_without_flush", f.flush_queue.reap_without_flush, "a flush queue frees IOVAs before their invalidation");
+  d.field("unmap_first_piece_only", f.viommu.unmap_first_piece_only,
+          "of a mapping's power-of-two pieces only the first leaves the shadow");
+  d.field("unmap_past_end", f.viommu.unmap_past_end, "UNMAP also removes the first mapping behind its range");
+  d.field("skip_invalidation", f.vfio.skip_invalidation, "the host's unmap returns without an IOTLB invalidation");
+  d.field("leak_pins", f.vfio.leak_pins, "the host's unmap forgets to unpin its last page");
+  d.field("ignore_psi_mask", f.iommu.ignore_psi_mask, "a page-selective invalidation drops only its first page");
+  d.field("ignore_domain_invalidation", f.iommu.ignore_domain_invalidation,
+          "a domain-selective IOTLB invalidation drops nothing");
+  d.field("keep_walk_cache", f.iommu.keep_walk_cache, "IOTLB invalidations leave the paging-structure caches");
+  d.field("late_dma", f.nvme.late_dma, "the drive reads a page of a write again after it completed it");
+  d.field("late_dma_delay", f.nvme.late_dma_delay, "how long after the completion late_dma comes");
+}
+
+void describe(Description& d, Variant& v) {
+  d.field("name", v.name, "its name, and that of its folder of results").required().not_empty();
+  d.free_table("set", v.set, "what it sets, by dotted path");
+}
+
+void describe(Description& d, Expectation& e) {
+  d.field("variant", e.variant, "whose metric or status");
+  d.field("metric", e.metric, "which metric; `gnomon list metrics` has them");
+  d.field("relative_to", e.relative_to, "the ratio to this variant's metric counts");
+  d.field("value", e.value, "what was published");
+  d.field("tolerance", e.tolerance, "how far the simulated value may be off");
+  d.field("tolerance_percent", e.tolerance_percent, "likewise, in percent of value");
+  d.field("min", e.min, "the least it may be");
+  d.field("max", e.max, "the most it may be");
+  d.field("order", e.order, "variants and >, >=, <, <= or ~ in turn: how their metrics compare");
+  d.field("status", e.status, "how the variant's run ends");
+  d.field("source", e.source, "where the figure is from");
+}
+
+void describe(Description& d, ScenarioFile& s) {
+  d.field("title", s.title, "one line: what is compared").required().not_empty();
+  d.field("source", s.source, "where its figures come from");
+  d.choice("study", s.study, study_names, "sensitivity: a study of machine constants, which variants may then set");
+  d.field("trace", s.trace, "traces to write: perfetto");
+  d.table("machine", s.machine, "the physical machine").required();
+  d.table("hypervisor", s.hypervisor, "what runs the guest");
+  d.table("guest", s.guest, "the guest; on bare metal, the one operating system there is");
+  d.table("iommu", s.iommu, "the IOMMU the guest sees");
+  d.tables("device", s.devices, "devices; by default one assigned nvme");
+  d.table("workload", s.workload, "what the guest does").required();
+  d.table("faults", s.faults, "planted bugs, all off by default");
+  d.tables("variant", s.variants, "what a run compares; by default one, named \"default\"");
+  d.free_table("matrix", s.matrix, "paths, each with a list of values: every variant is run with all combinations");
+  d.tables("expect", s.expectations, "what must come out");
+}
+
+config::Origins bind_scenario(ScenarioFile& file, const config::Document& document,
+                              config::Diagnostics& diagnostics) {
+  const config::Node* section = document.find("workload.section");
+  file.workload.section_is_list = section == nullptr || section->text() == nullptr;
+  return config::bind(file, document, diagnostics);
+}
+
+}  // namespace gnomon::scenario

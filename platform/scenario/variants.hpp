@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which variants a scenario has, [matrix] included, and what they may set.
+#pragma once
+
+#include <vector>
+
+#include "platform/scenario/scenario_file.hpp"
+
+namespace gnomon::scenario {
+
+inline constexpr std::size_t max_variants = 1'000;
+
+/// The variants to run, in order: those of the file, or one named "default"; times every combination of [matrix],
+/// whose values join the name as "strict,vcpus=4". Reports bad or repeated names and keys that are not theirs to
+/// set.
+std::vector<Variant> expand_variants(const ScenarioFile& file, const config::Origins& origins,
+                                     config::Diagnostics& diagnostics);
+
+/// The rules across the keys of each [[expect]].
+void check_expectations(const ScenarioFile& file, const std::vector<Variant>& variants,
+                        const config::Origins& origins, config::Diagnostics& diagnostics);
+
+}  // namespace gnomon::scenario

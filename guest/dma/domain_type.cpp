@@ -74,11 +74,11 @@ struct Strictness {
 
 // A driver that calls iommu_set_dma_strict() wins over iommu.strict=0.
 Strictness system_strictness(const DomainKernel& kernel, const DomainCommandLine& line, const DomainIommu& iommu) {
-  if (iommu.driver == IommuDriver::intel && iommu.caching_mode &&
+  if (iommu.driver == IommuFamily::intel && iommu.caching_mode &&
       !(iommu.first_level_default && kernel.first_level_may_be_lazy)) {
     return {true, DomainReason::intel_caching_mode};
   }
-  if (iommu.driver == IommuDriver::amd && iommu.np_cache) return {true, DomainReason::amd_np_cache};
+  if (iommu.driver == IommuFamily::amd && iommu.np_cache) return {true, DomainReason::amd_np_cache};
   // Early parameters: both x86 drivers are built in, and each takes its word whatever IOMMU there is.
   const bool x86 = iommu.architecture == Architecture::x86;
   if (x86 && line.intel_strict) return {true, DomainReason::intel_iommu_strict};
@@ -90,30 +90,30 @@ Strictness system_strictness(const DomainKernel& kernel, const DomainCommandLine
 
 bool wants_identity(const DomainIommu& iommu, const DomainDevice& device) {
   switch (iommu.driver) {
-    case IommuDriver::amd: return device.pasid_capable && !iommu.memory_encryption;
-    case IommuDriver::intel:
-    case IommuDriver::smmuv3: return device.identity_quirk;
-    case IommuDriver::virtio:
-    case IommuDriver::s390: return false;
+    case IommuFamily::amd: return device.pasid_capable && !iommu.memory_encryption;
+    case IommuFamily::intel:
+    case IommuFamily::smmuv3: return device.identity_quirk;
+    case IommuFamily::virtio:
+    case IommuFamily::s390: return false;
   }
   return false;
 }
 
 bool can_defer_flush(const DomainKernel& kernel, const DomainIommu& iommu, const DomainDevice& device) {
   switch (iommu.driver) {
-    case IommuDriver::virtio: return kernel.virtio_deferred_flush;
-    case IommuDriver::s390: return !device.ism;
-    case IommuDriver::intel:
-    case IommuDriver::amd:
-    case IommuDriver::smmuv3: return true;
+    case IommuFamily::virtio: return kernel.virtio_deferred_flush;
+    case IommuFamily::s390: return !device.ism;
+    case IommuFamily::intel:
+    case IommuFamily::amd:
+    case IommuFamily::smmuv3: return true;
   }
   return true;
 }
 
 // dev->iommu->shadow_on_flush: a flush makes the hypervisor rebuild its shadow, so flush rarely.
 UnmapFlush queue_kind(const DomainKernel& kernel, const DomainIommu& iommu) {
-  const bool shadow_on_flush = (iommu.driver == IommuDriver::s390 && iommu.tlb_refresh) ||
-                               (iommu.driver == IommuDriver::virtio && kernel.virtio_shadow_on_flush);
+  const bool shadow_on_flush = (iommu.driver == IommuFamily::s390 && iommu.tlb_refresh) ||
+                               (iommu.driver == IommuFamily::virtio && kernel.virtio_shadow_on_flush);
   return shadow_on_flush ? UnmapFlush::single_queue : UnmapFlush::per_cpu_queue;
 }
 
@@ -127,12 +127,12 @@ DomainCommandLine parse_domain_command_line(std::string_view text) {
 
 DomainDecision choose_domain(const DomainKernel& kernel, const DomainCommandLine& line, const DomainIommu& iommu,
                              const DomainDevice& device) {
-  if (iommu.driver == IommuDriver::s390 && !kernel.s390_dma_iommu) {  // knows its own word only
+  if (iommu.driver == IommuFamily::s390 && !kernel.s390_dma_iommu) {  // knows its own word only
     if (line.s390_strict) return {DomainType::dma, UnmapFlush::strict, DomainReason::s390_iommu_strict};
     return {DomainType::dma, UnmapFlush::allocator_wrap, DomainReason::s390_own_dma_code};
   }
   if (device.untrusted) return {DomainType::dma, UnmapFlush::strict, DomainReason::untrusted_device};
-  if (iommu.driver == IommuDriver::intel && kernel.intel_checks_passthrough && !iommu.passthrough_capable) {
+  if (iommu.driver == IommuFamily::intel && kernel.intel_checks_passthrough && !iommu.passthrough_capable) {
     return {DomainType::dma, UnmapFlush::strict, DomainReason::hardware_no_passthrough};
   }
   if (wants_identity(iommu, device)) {
@@ -157,7 +157,7 @@ DomainDecision choose_domain(const DomainKernel& kernel, const DomainCommandLine
 
 DomainDecision switch_to_flush_queue(const DomainKernel& kernel, const DomainIommu& iommu,
                                      const DomainDecision& current) {
-  const bool own_dma_code = iommu.driver == IommuDriver::s390 && !kernel.s390_dma_iommu;
+  const bool own_dma_code = iommu.driver == IommuFamily::s390 && !kernel.s390_dma_iommu;
   if (current.type != DomainType::dma || own_dma_code) return current;
   return {DomainType::dma_fq, queue_kind(kernel, iommu), DomainReason::sysfs};
 }

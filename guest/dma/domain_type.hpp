@@ -10,7 +10,7 @@
 namespace gnomon::guest {
 
 enum class Architecture : std::uint8_t { x86, arm64, s390 };
-enum class IommuDriver : std::uint8_t { intel, amd, virtio, s390, smmuv3 };
+enum class IommuFamily : std::uint8_t { intel, amd, virtio, s390, smmuv3 };
 
 enum class DomainType : std::uint8_t { identity, dma, dma_fq };
 
@@ -76,7 +76,7 @@ DomainCommandLine parse_domain_command_line(std::string_view text);
 
 /// The IOMMU as the guest sees it.
 struct DomainIommu {
-  IommuDriver driver = IommuDriver::intel;
+  IommuFamily driver = IommuFamily::intel;
   Architecture architecture = Architecture::x86;
   bool caching_mode = false;         ///< VT-d CAP.CM of any unit
   bool first_level_default = false;  ///< VT-d: DMA domains use first-level tables

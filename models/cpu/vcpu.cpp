@@ -7,6 +7,7 @@ namespace gnomon {
 
 namespace {
 constexpr std::size_t stack_bytes = 256 * 1024;  // interrupt on top of driver on top of hypervisor, with room
+constexpr Time longest_run_ahead = Time::us(100);  // a loop that waits for nothing still lets the kernel look around
 }
 
 Vcpu::Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& config, bool virtualised,
@@ -28,12 +29,35 @@ void Vcpu::execute() {
   program_();
 }
 
+/// Suspends the process only where somebody else is due before its own time: else nobody could tell the difference, and
+/// a context switch is most of what a step costs.
 void Vcpu::sync() {
   if (ahead_ == Time{}) return;
-  const Time ahead = ahead_;
-  static_cast<void>(now());  // throws where the sum would leave the range of simulated time
+  const Time target = now();  // throws where the sum would leave the range of simulated time
   ahead_ = Time{};
-  wait(to_sc(ahead));
+  const Time gap = target - kernel_time();
+  if (gap < longest_run_ahead && gap < from_sc(sc_core::sc_time_to_pending_activity())) {
+    detail::run_ahead = gap;
+  } else {
+    wait_until(target);
+  }
+}
+
+void Vcpu::meet_kernel() {
+  sync();
+  if (detail::run_ahead != Time{}) wait_until(global_time());
+}
+
+void Vcpu::wait_until(Time at) {
+  const Time gap = at - kernel_time();
+  detail::run_ahead = Time{};
+  wait(to_sc(gap));
+  ++activations_;
+}
+
+void Vcpu::wait_for(sc_core::sc_event& event) {
+  detail::run_ahead = Time{};
+  wait(event);
   ++activations_;
 }
 
@@ -41,19 +65,17 @@ void Vcpu::park() {
   sync();
   if (unpark_at_ == Time::max()) {
     parked_ = true;
-    wait(resumed_);
-    ++activations_;
+    wait_for(resumed_);
     parked_ = false;
   } else if (unpark_at_ > global_time()) {
-    wait(to_sc(unpark_at_ - global_time()));
-    ++activations_;
+    wait_until(unpark_at_);
   }
   unpark_at_ = Time::max();
 }
 
 void Vcpu::unpark(Time at) {
   unpark_at_ = at;
-  if (parked_) resumed_.notify(to_sc(at - global_time()));
+  if (parked_) notify_at(resumed_, at);
 }
 
 void Vcpu::write_mmio(Gpa address, std::uint64_t value, unsigned bytes) {
@@ -81,13 +103,9 @@ void Vcpu::halt() {
   const Time began = global_time();
   halted_ = true;
   while (!interrupt_pending()) {
-    const Time at = earliest_interrupt();
-    if (at == Time::max()) {
-      wait(interrupted_);
-    } else {
-      wait(to_sc(at - global_time()), interrupted_);
-    }
-    ++activations_;
+    // An earlier message may still arrive while this one is under way.
+    if (const Time at = earliest_interrupt(); at != Time::max()) notify_at(interrupted_, at);
+    wait_for(interrupted_);
   }
   halted_ = false;
   if (!virtualised_) {
@@ -146,8 +164,7 @@ void Vcpu::exit(trace::ExitReason reason, Time cost) {
 void Vcpu::set_timer(Time at) {
   timer_.cancel();
   if (virtualised_) exit(trace::ExitReason::msr_write, config_.exits.msr_write);
-  if (at == Time::max()) return;
-  timer_.notify(to_sc(at > global_time() ? at - global_time() : Time{}));
+  if (at != Time::max()) notify_at(timer_, std::max(at, global_time()));
 }
 
 void Vcpu::timer_expired() {
@@ -179,7 +196,7 @@ void Vcpu::raise(unsigned vector, Time at) {
   } else {
     pending_.push_back({at, vector});
   }
-  if (halted_) interrupted_.notify(sc_core::SC_ZERO_TIME);
+  if (halted_) notify_at(interrupted_, std::max(at, global_time()));
 }
 
 }  // namespace gnomon

@@ -43,6 +43,8 @@ class Vcpu final : public sc_core::sc_module, public Processor {
   void set_timer(Time at) override;
   void send_interrupt(unsigned processor, unsigned vector) override;
 
+  /// sync(), and the kernel's own time has come too: before the simulation is paused.
+  void meet_kernel();
   bool parked() const { return parked_; }
   bool halted() const { return halted_; }
 
@@ -53,6 +55,8 @@ class Vcpu final : public sc_core::sc_module, public Processor {
   };
 
   void execute();
+  void wait_until(Time at);
+  void wait_for(sc_core::sc_event& event);
   void timer_expired();
   void on_interrupt(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void raise(unsigned vector, Time at);

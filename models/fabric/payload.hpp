@@ -51,7 +51,18 @@ inline Requester& requester_of(tlm::tlm_generic_payload& payload) { return *payl
 
 inline sc_core::sc_time to_sc(Time t) { return sc_core::sc_time::from_value(t.ps()); }
 inline Time from_sc(const sc_core::sc_time& t) { return Time::ps(t.value()); }
-/// Global simulated time. The kernel's resolution is 1 ps, its default, and never changed.
-inline Time global_time() { return from_sc(sc_core::sc_time_stamp()); }
+/// The kernel's time. Its resolution is 1 ps, its default, and never changed.
+inline Time kernel_time() { return from_sc(sc_core::sc_time_stamp()); }
+
+namespace detail {
+/// How far the running process is beyond the kernel's time, nothing being due in between (see Vcpu::sync). Zero whenever
+/// another process runs. One simulation a process, as the kernel's own time.
+inline Time run_ahead;
+}  // namespace detail
+
+/// Global simulated time: what every module means by "now".
+inline Time global_time() { return kernel_time() + detail::run_ahead; }
+/// Notifies an event at `at` (>= global_time()).
+inline void notify_at(sc_core::sc_event& event, Time at) { event.notify(to_sc(at - kernel_time())); }
 
 }  // namespace gnomon

@@ -85,7 +85,7 @@ void Iommu::schedule_queue(Time from) {
   submitted_at_ = from;
   // All that is queued now is executed in one activation, when the last of it would be done.
   const Time done = from + (timing_.descriptor_fetch + timing_.descriptor_execute) * descriptors;
-  queue_due_.notify(to_sc(done - global_time()));
+  notify_at(queue_due_, done);
 }
 
 void Iommu::drain_invalidation_queue() {

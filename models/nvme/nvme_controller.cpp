@@ -62,8 +62,7 @@ void NvmeController::rearm() {
   const Time next = core_.next_action();
   if (next >= armed_for_) return;  // an earlier notification is pending, and will look again
   armed_for_ = next;
-  const Time now = global_time();
-  due_.notify(to_sc(next > now ? next - now : Time{}));
+  notify_at(due_, std::max(next, global_time()));
 }
 
 nvme::DmaResult NvmeController::send(Time at, tlm::tlm_command command, Iova address, void* data, std::uint64_t bytes,

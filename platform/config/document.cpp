@@ -31,12 +31,12 @@ std::pair<std::size_t, std::size_t> line_range(std::string_view text, unsigned l
 }
 
 /// The commonest slips, told in the terms of the file.
-std::string syntax_note(std::string_view line, std::string_view message) {
-  if (message.find("string: unescaped control characters") != std::string_view::npos)
+std::string syntax_note(std::string_view line, const SyntaxError& error) {
+  if (error.message.find("string: unescaped control characters") != std::string_view::npos)
     return "is the closing quote missing?";
-  if (message.find("cannot redefine") != std::string_view::npos) return "a key or a table is given once";
+  if (error.message.find("cannot redefine") != std::string_view::npos) return "a key or a table is given once";
   const auto equals = line.find('=');
-  if (equals == std::string_view::npos) return {};
+  if (equals == std::string_view::npos || error.column <= equals + 1) return {};  // the key is what is wrong
   auto value = line.substr(equals + 1);
   value = value.substr(0, value.find('#'));
   while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
@@ -65,8 +65,7 @@ void report_syntax_errors(std::string text, const std::shared_ptr<const Source>&
   for (std::size_t n = 0; n < max_syntax_errors; ++n) {
     const auto [begin, end] = line_range(text, error.line);
     const auto line = std::string_view{text}.substr(begin, end - begin);
-    diagnostics.error({source, error.line, error.column}, without_prefix(error.message),
-                      syntax_note(line, error.message));
+    diagnostics.error({source, error.line, error.column}, without_prefix(error.message), syntax_note(line, error));
     const auto first = line.find_first_not_of(" \t");
     if (first == std::string_view::npos || line[first] == '[' || line.find('=') == std::string_view::npos) return;
     text.replace(begin, end - begin, end - begin, ' ');
@@ -99,10 +98,6 @@ std::optional<Document> parse_document(std::string text, std::string name, Origi
   const auto source = std::make_shared<const Source>(Source{std::move(name), kind, {}, shared});
   if (shared->size() > max_file_bytes) {
     diagnostics.error({source, 1, 1}, fmt::format("is larger than {} MiB", max_file_bytes >> 20));
-    return std::nullopt;
-  }
-  if (const auto deep = find_excessive_depth(*shared)) {
-    diagnostics.error({source, deep->line, deep->column}, fmt::format("nests deeper than {} levels", max_depth));
     return std::nullopt;
   }
   SyntaxError error;

@@ -134,7 +134,7 @@ NodePtr setting_value(std::string_view text, std::size_t offset, const std::shar
   SyntaxError error;
   NodePtr parsed;
   const bool one_line = text.find('\n') == std::string_view::npos;
-  if (one_line && !find_excessive_depth(line)) parsed = parse_toml(line, source, error);
+  if (one_line) parsed = parse_toml(line, source, error);
   const auto* member = parsed ? parsed->find("v") : nullptr;
   if (!member || parsed->table()->size() != 1)
     return std::make_shared<Node>(Node{std::string{text}, {source, 1, static_cast<unsigned>(offset + 1)}, {}});

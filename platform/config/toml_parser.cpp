@@ -79,14 +79,30 @@ class Converter {
   bool failed_ = false;
 };
 
+/// True where the code point at a position of `text` is beyond ASCII.
+bool is_beyond_ascii(std::string_view text, unsigned line, unsigned column) {
+  const auto copy = std::make_shared<const std::string>(text);
+  auto rest = line_at({std::make_shared<const Source>(Source{{}, OriginKind::scenario, {}, copy}), line, column});
+  for (unsigned c = 1; c < column && !rest.empty(); ++c)
+    rest.remove_prefix(std::max<std::size_t>(utf8_length(rest), 1));
+  return !rest.empty() && static_cast<unsigned char>(rest.front()) >= 0x80;
+}
+
 }  // namespace
 
 NodePtr parse_toml(std::string_view text, const std::shared_ptr<const Source>& source, SyntaxError& error) {
-  const auto result = toml::parse(text, std::string_view{});
+  std::string safe{text};
+  if (auto excess = guard(safe)) {
+    error = std::move(*excess);
+    return nullptr;
+  }
+  const auto result = toml::parse(std::string_view{safe}, std::string_view{});
   if (!result) {
     const auto position = result.error().source().begin;
     error = {std::max(1u, unsigned{position.line}), std::max(1u, unsigned{position.column}),
              std::string{result.error().description()}};
+    if (is_beyond_ascii(text, error.line, error.column) && safe != text && is_utf8(text))
+      error.message = "a character beyond ASCII belongs in quotes";
     return nullptr;
   }
   Converter converter(source, error);

@@ -28,19 +28,61 @@ const std::vector<OptionKey>& option_keys() {
   static const std::vector<OptionKey> keys{
       {"iommu", {"pt", "nopt"}, {"off", "on", "force", "noforce", "merge", "nomerge", "soft"}},
       {"intel_iommu", {"strict"}, {"on", "off", "sm_on", "sm_off", "igfx_off", "tboot_noforce"}},
-      {"amd_iommu", {"fullflush"}, {"on", "off", "force_isolation", "force_enable", "nohugepages", "v2_pgsizes_only", "pgtbl_v1", "pgtbl_v2"}},
+      {"amd_iommu",
+       {"fullflush"},
+       {"on", "off", "force_isolation", "force_enable", "nohugepages", "v2_pgsizes_only", "pgtbl_v1", "pgtbl_v2"}},
       {"s390_iommu", {"strict"}, {}},
   };
   return keys;
 }
 
 /// Words of the kernel, systemd and KVM that change nothing in a simulation. A trailing '.' or '=' is a prefix.
-constexpr std::array<std::string_view, 46> tolerated{
-    "quiet", "splash", "ro", "rw", "debug", "nosmt", "nokaslr", "nosplash", "nopti", "noapic", "nowatchdog", "nopvspin",
-    "kvm.", "kvm_intel.", "kvm_amd.", "vfio", "nvme.", "nvme_core.", "systemd.", "rd.", "root=", "rootfstype=", "rootflags=",
-    "init=", "initrd=", "console=", "earlyprintk=", "loglevel=", "panic=", "mitigations=", "swiotlb=", "default_hugepagesz=",
-    "hugepagesz=", "hugepages=", "transparent_hugepage=", "isolcpus=", "nohz_full=", "rcu_nocbs=", "nmi_watchdog=", "audit=",
-    "selinux=", "apparmor=", "idle=", "pci=", "pcie_aspm=", "BOOT_IMAGE="};
+constexpr std::array<std::string_view, 46> tolerated{"quiet",
+                                                     "splash",
+                                                     "ro",
+                                                     "rw",
+                                                     "debug",
+                                                     "nosmt",
+                                                     "nokaslr",
+                                                     "nosplash",
+                                                     "nopti",
+                                                     "noapic",
+                                                     "nowatchdog",
+                                                     "nopvspin",
+                                                     "kvm.",
+                                                     "kvm_intel.",
+                                                     "kvm_amd.",
+                                                     "vfio",
+                                                     "nvme.",
+                                                     "nvme_core.",
+                                                     "systemd.",
+                                                     "rd.",
+                                                     "root=",
+                                                     "rootfstype=",
+                                                     "rootflags=",
+                                                     "init=",
+                                                     "initrd=",
+                                                     "console=",
+                                                     "earlyprintk=",
+                                                     "loglevel=",
+                                                     "panic=",
+                                                     "mitigations=",
+                                                     "swiotlb=",
+                                                     "default_hugepagesz=",
+                                                     "hugepagesz=",
+                                                     "hugepages=",
+                                                     "transparent_hugepage=",
+                                                     "isolcpus=",
+                                                     "nohz_full=",
+                                                     "rcu_nocbs=",
+                                                     "nmi_watchdog=",
+                                                     "audit=",
+                                                     "selinux=",
+                                                     "apparmor=",
+                                                     "idle=",
+                                                     "pci=",
+                                                     "pcie_aspm=",
+                                                     "BOOT_IMAGE="};
 
 bool is_boolean(std::string_view value) {  // kstrtobool() of lib/kstrtox.c
   if (value.empty()) return false;

@@ -14,8 +14,12 @@ fs::path data_root() {
   return given != nullptr && *given != '\0' ? fs::path{given} : fs::path{GNOMON_DATA_DIR};
 }
 
-fs::path machines_folder() { return data_root() / "platform" / "machines"; }
-fs::path kernels_folder() { return data_root() / "guest" / "kernels"; }
+fs::path machines_folder() {
+  return data_root() / "platform" / "machines";
+}
+fs::path kernels_folder() {
+  return data_root() / "guest" / "kernels";
+}
 
 std::vector<std::string> toml_names(const fs::path& folder) {
   std::vector<std::string> names;

@@ -70,9 +70,12 @@ class Rules {
       return error("", "it expects no figure", "give 'value' with its tolerance, or 'min' and/or 'max'");
     if (e_.tolerance && e_.tolerance_percent) alone("tolerance", {"tolerance_percent"});
     if (e_.value && !tolerated && !e_.min && !e_.max)
-      error("value", "'value' does not say how far it may be off", "give 'tolerance' or 'tolerance_percent', or 'min' and/or 'max'");
-    if (tolerated && !e_.value) error(e_.tolerance ? "tolerance" : "tolerance_percent", "a tolerance needs a 'value'");
-    for (const auto& [key, number] : {std::pair{"tolerance", e_.tolerance}, {"tolerance_percent", e_.tolerance_percent}})
+      error("value", "'value' does not say how far it may be off",
+            "give 'tolerance' or 'tolerance_percent', or 'min' and/or 'max'");
+    if (tolerated && !e_.value)
+      error(e_.tolerance ? "tolerance" : "tolerance_percent", "a tolerance needs a 'value'");
+    for (const auto& [key, number] :
+         {std::pair{"tolerance", e_.tolerance}, {"tolerance_percent", e_.tolerance_percent}})
       if (number && *number < 0) error(key, fmt::format("'{}' is negative", key));
     if (e_.min && e_.max && *e_.min > *e_.max) error("max", "'max' is below 'min'");
   }
@@ -92,7 +95,8 @@ class Rules {
       equals = equals || word == "~";
     }
     if (e_.order.size() < 3 || e_.order.size() % 2 == 0)
-      error("order", "'order' expects variants with relations between them", "for instance [\"host\", \">\", \"strict\"]");
+      error("order", "'order' expects variants with relations between them",
+            "for instance [\"host\", \">\", \"strict\"]");
     const bool tolerated = e_.tolerance || e_.tolerance_percent;
     if (equals && !tolerated) error("order", "'~' needs a tolerance or a tolerance_percent");
   }
@@ -106,8 +110,8 @@ class Rules {
 
 }  // namespace
 
-void check_expectations(const ScenarioFile& file, const std::vector<Variant>& variants, const config::Origins& origins,
-                        Diagnostics& diagnostics) {
+void check_expectations(const ScenarioFile& file, const std::vector<Variant>& variants,
+                        const config::Origins& origins, Diagnostics& diagnostics) {
   std::vector<std::string> names;
   for (const Variant& variant : variants) names.push_back(variant.name);
   for (std::size_t i = 0; i < file.expectations.size(); ++i)

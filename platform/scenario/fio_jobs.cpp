@@ -106,6 +106,7 @@ class Loader {
   }
 
   bool check(const std::vector<fio::JobSpec>& jobs) {
+    const std::uint64_t run = 64 * 1024 / file_.guest.runs_per_64k;  // aligned to its size, a gap after each
     std::uint64_t buffers = 0;
     bool good = true;
     for (const fio::JobSpec& job : jobs) {
@@ -116,21 +117,21 @@ class Loader {
       const fio::Region region = fio::resolve_region(job, file_.machine.constants.nvme.capacity);
       if (!region.error.empty()) error(fmt::format("job '{}': {}", job.name, region.error));
       if (!job.filename.empty() && job.filename != block_device)
-        error(fmt::format("job '{}': the guest has no \"{}\"", job.name, job.filename), "accepted: " + block_device);
+        error(fmt::format("job '{}': the guest has no \"{}\"", job.name, job.filename),
+              "accepted: " + block_device);
       const std::uint64_t largest = std::max(job.block_size.read, job.block_size.write);
       if (largest > std::uint64_t{1} << 30)
         error(fmt::format("job '{}': a block is larger than 1GiB", job.name));
       else
-        buffers += std::uint64_t{job.numjobs} * job.iodepth * 2 * largest;  // room for gaps between runs
+        buffers += std::uint64_t{job.numjobs} * job.iodepth * ((largest + run - 1) / run) * 2 * run;
     }
     const std::uint64_t room = std::min(file_.guest.memory, low_memory_bytes) - kernel_bytes;
     if (good && buffers > room) {
-      diagnostics_.error(
-          origins_.where("workload.fio"),
-          fmt::format("the jobs' buffers need {}, and the guest has {} for them",
-                      config::format_quantity(buffers >> 20 << 20, config::Unit::bytes),
-                      config::format_quantity(room, config::Unit::bytes)),
-          "numjobs x iodepth x bs, twice for the gaps between runs");
+      diagnostics_.error(origins_.where("workload.fio"),
+                         fmt::format("the jobs' buffers need {}, and the guest has {} for them",
+                                     config::format_quantity(buffers >> 20 << 20, config::Unit::bytes),
+                                     config::format_quantity(room, config::Unit::bytes)),
+                         "numjobs x iodepth x runs of a block, each run aligned and with a gap behind it");
       good = false;
     }
     return good;
@@ -145,8 +146,9 @@ class Loader {
 
 }  // namespace
 
-std::vector<fio::JobSpec> load_jobs(const ScenarioFile& file, const config::Origins& origins, const fs::path& folder,
-                                    const fs::path& shown_folder, Diagnostics& diagnostics) {
+std::vector<fio::JobSpec> load_jobs(const ScenarioFile& file, const config::Origins& origins,
+                                    const fs::path& folder, const fs::path& shown_folder,
+                                    Diagnostics& diagnostics) {
   return Loader{file, origins, diagnostics}.load(folder, shown_folder);
 }
 

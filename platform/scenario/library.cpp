@@ -31,8 +31,7 @@ std::optional<Document> read_named(const std::filesystem::path& folder, const st
 }  // namespace
 
 std::optional<Document> load_machine(const std::string& name, const Location& where, Diagnostics& diagnostics) {
-  auto document =
-      read_named(machines_folder(), name, "machine", OriginKind::machine_profile, where, diagnostics);
+  auto document = read_named(machines_folder(), name, "machine", OriginKind::machine_profile, where, diagnostics);
   if (!document) return std::nullopt;
   Diagnostics own;  // to know whether this file is in error
   MachineProfile profile;

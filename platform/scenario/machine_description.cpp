@@ -18,12 +18,16 @@ constexpr std::array exit_name_names{EnumName{"vmx", observe::ExitSpelling::vmx}
 
 void describe_cpu(Description& d, MachineProfile& m) {
   CpuConfig& c = m.cpu;
-  d.constant("cpu.external_interrupt_exit", c.exits.external_interrupt, "exit to entry: host handler, irqfd, injection of a device's interrupt");
+  d.constant("cpu.external_interrupt_exit", c.exits.external_interrupt,
+             "exit to entry: host handler, irqfd, injection of a device's interrupt");
   d.constant("cpu.hlt_exit", c.exits.hlt, "exit to entry of a halt, without the halt itself");
-  d.constant("cpu.msr_write_exit", c.exits.msr_write, "exit to entry of a timer deadline or an inter-processor interrupt");
-  d.constant("cpu.preemption_timer_exit", c.exits.preemption_timer, "exit to entry when the guest's local timer expires");
+  d.constant("cpu.msr_write_exit", c.exits.msr_write,
+             "exit to entry of a timer deadline or an inter-processor interrupt");
+  d.constant("cpu.preemption_timer_exit", c.exits.preemption_timer,
+             "exit to entry when the guest's local timer expires");
   d.constant("cpu.injection", c.exits.injection, "an interrupt into a vCPU that has exited already");
-  d.constant("cpu.posted_interrupts", c.posted_interrupts, "the hardware delivers device interrupts without an exit");
+  d.constant("cpu.posted_interrupts", c.posted_interrupts,
+             "the hardware delivers device interrupts without an exit");
   d.constant("cpu.halt_poll", c.halt_poll, "KVM's halt_poll_ns: a halt shorter than this never sleeps");
   d.constant("cpu.sleep_wake", c.sleep_wake, "host wake-up of a vCPU that went to sleep");
   d.constant("cpu.idle_wake", c.idle_wake, "bare metal: out of a shallow idle state");
@@ -57,8 +61,10 @@ void describe_software(Description& d, guest::GuestCosts& g) {
   d.constant("software.iova_tree_step", g.iova_tree_step, "one node of the IOVA tree visited");
   d.constant("software.flush_queue_entry", g.flush_queue_entry, "one entry into or out of a flush queue");
   d.constant("software.iommu_call", g.iommu_call, "one call of the IOMMU driver's map_pages or unmap_pages");
-  d.constant("software.viommu_tree", g.viommu_tree, "virtio-iommu driver's interval tree: one insertion or removal");
-  d.constant("software.viommu_request", g.viommu_request, "one virtio-iommu request built and added to the virtqueue");
+  d.constant("software.viommu_tree", g.viommu_tree,
+             "virtio-iommu driver's interval tree: one insertion or removal");
+  d.constant("software.viommu_request", g.viommu_request,
+             "one virtio-iommu request built and added to the virtqueue");
   d.constant("software.viommu_poll", g.viommu_poll, "used ring found non-empty, one request retired");
 }
 
@@ -68,16 +74,19 @@ void describe_vmm(Description& d, hypervisor::HypervisorCosts& h) {
   d.constant("hypervisor.to_user", h.to_user, "return of the KVM_RUN ioctl to the VMM");
   d.constant("hypervisor.from_user", h.from_user, "the next KVM_RUN ioctl");
   d.constant("hypervisor.mmio_dispatch", h.mmio_dispatch, "from the exit's record to the device's write handler");
-  d.constant("hypervisor.eventfd_signal", h.eventfd_signal, "the kernel signals an ioeventfd instead of leaving to user space");
+  d.constant("hypervisor.eventfd_signal", h.eventfd_signal,
+             "the kernel signals an ioeventfd instead of leaving to user space");
   d.constant("hypervisor.eventfd_wake", h.eventfd_wake, "until the thread that polls the eventfd runs");
   d.constant("hypervisor.interrupt", h.interrupt, "irqfd write to injection");
   d.constant("hypervisor.big_lock", h.big_lock, "taking the VMM's big lock, uncontended");
-  d.constant("hypervisor.big_lock_handover", h.big_lock_handover, "from one thread's release to a sleeping waiter's return");
+  d.constant("hypervisor.big_lock_handover", h.big_lock_handover,
+             "from one thread's release to a sleeping waiter's return");
   d.constant("hypervisor.request", h.request, "virtio-iommu request: pop a chain, decode, answer, push");
   d.constant("hypervisor.descriptor_read", h.descriptor_read, "one descriptor out of guest memory");
   d.constant("hypervisor.mapping_lookup", h.mapping_lookup, "find and change one record in a domain's tree");
   d.constant("hypervisor.notifier", h.notifier, "one notifier call down to the container's listener");
-  d.constant("hypervisor.guest_table_read", h.guest_table_read, "one entry of a guest's page table, by shadowing vIOMMUs");
+  d.constant("hypervisor.guest_table_read", h.guest_table_read,
+             "one entry of a guest's page table, by shadowing vIOMMUs");
 }
 
 void describe_vfio(Description& d, hypervisor::HypervisorCosts& h) {
@@ -92,7 +101,8 @@ void describe_vfio(Description& d, hypervisor::HypervisorCosts& h) {
   d.constant("vfio.pte_write", h.pte_write, "one table entry written or cleared, coherent walk");
   d.constant("vfio.table_page", h.table_page, "one page table page allocated and zeroed, or freed");
   d.constant("vfio.software_walk", h.software_walk, "one iova_to_phys");
-  d.constant("vfio.invalidation_submit", h.invalidation_submit, "host IOTLB invalidation and wait, the core's part of it");
+  d.constant("vfio.invalidation_submit", h.invalidation_submit,
+             "host IOTLB invalidation and wait, the core's part of it");
 }
 
 void describe_iommu(Description& d, MachineProfile& m) {
@@ -102,19 +112,22 @@ void describe_iommu(Description& d, MachineProfile& m) {
   iommu::IommuConfig& i = m.iommu;
   d.constant("iommu.iotlb_sets", i.iotlb_sets, range(1, 65536), "sets of the IOTLB").power_of_two();
   d.constant("iommu.iotlb_ways", i.iotlb_ways, range(1, 64), "ways of the IOTLB");
-  static constexpr std::array levels{"iommu.walk_cache.level1", "iommu.walk_cache.level2", "iommu.walk_cache.level3",
-                                     "iommu.walk_cache.level4"};
+  static constexpr std::array levels{"iommu.walk_cache.level1", "iommu.walk_cache.level2",
+                                     "iommu.walk_cache.level3", "iommu.walk_cache.level4"};
   for (std::size_t level = 0; level < levels.size(); ++level) {
-    d.constant(levels[level], i.walk_cache_entries[level], range(0, 65536),
-               fmt::format("paging-structure cache entries that point to a table of level {}; 0 is none", level + 1));
+    d.constant(
+        levels[level], i.walk_cache_entries[level], range(0, 65536),
+        fmt::format("paging-structure cache entries that point to a table of level {}; 0 is none", level + 1));
   }
   d.constant("iommu.walk_cache.ways", i.walk_cache_ways, range(1, 64), "ways of the paging-structure caches");
   d.constant("iommu.context_cache_entries", i.context_cache_entries, range(1, 65536), "context cache entries");
   d.constant("iommu.sagaw", i.sagaw, "table depths: bit 1 is 3 levels, bit 2 is 4, bit 3 is 5");
   d.constant("iommu.address_width", i.address_width, "bits of an input address (MGAW)");
   d.constant("iommu.host_address_width", i.host_address_width, "bits of a host-physical address (HAW)");
-  d.constant("iommu.large_pages", i.large_pages, "second-stage large pages (SSLPS): bit 0 is 2 MiB, bit 1 is 1 GiB");
-  d.constant("iommu.max_address_mask", i.max_address_mask, range(0, 48), "largest AM of a page-selective invalidation (MAMV)");
+  d.constant("iommu.large_pages", i.large_pages,
+             "second-stage large pages (SSLPS): bit 0 is 2 MiB, bit 1 is 1 GiB");
+  d.constant("iommu.max_address_mask", i.max_address_mask, range(0, 48),
+             "largest AM of a page-selective invalidation (MAMV)");
   d.constant("iommu.fault_records", i.fault_records, range(1, 256), "fault recording registers");
   d.constant("iommu.snoop_control", i.snoop_control, "ECAP.SC: the SNP bit of a leaf is not reserved");
   d.constant("iommu.device_tlb", i.device_tlb, "ECAP.DT: device-TLB descriptors are legal");
@@ -131,9 +144,12 @@ void describe_iommu(Description& d, MachineProfile& m) {
 void describe_fabric(Description& d, MachineProfile& m) {
   d.constant("pcie.one_way", m.pcie.one_way, "device to root complex, or back");
   d.constant("pcie.bandwidth", m.pcie.bandwidth, Unit::bytes_per_second, "bytes on the wire in each direction");
-  d.constant("pcie.max_payload", m.pcie.max_payload, Unit::bytes, "data a transaction layer packet carries").power_of_two();
-  d.constant("pcie.tlp_overhead", m.pcie.tlp_overhead, Unit::bytes, "header, sequence, LCRC and framing of a packet");
-  d.constant("memory.dma_access", m.memory.dma_access, "a device's access to memory or the last-level cache, first beat");
+  d.constant("pcie.max_payload", m.pcie.max_payload, Unit::bytes, "data a transaction layer packet carries")
+      .power_of_two();
+  d.constant("pcie.tlp_overhead", m.pcie.tlp_overhead, Unit::bytes,
+             "header, sequence, LCRC and framing of a packet");
+  d.constant("memory.dma_access", m.memory.dma_access,
+             "a device's access to memory or the last-level cache, first beat");
 }
 
 void describe_nvme(Description& d, nvme::NvmeConfig& n) {
@@ -142,24 +158,33 @@ void describe_nvme(Description& d, nvme::NvmeConfig& n) {
   d.constant("nvme.max_transfer", n.max_transfer, Unit::bytes, "the largest command (MDTS)").power_of_two();
   d.constant("nvme.max_queue_pairs", n.max_queue_pairs, range(1, 65535), "I/O queue pairs, beside the admin pair");
   d.constant("nvme.queue_entries", n.queue_entries, range(2, 65536), "entries of the largest queue (CAP.MQES + 1)");
-  d.constant("nvme.doorbell_stride", n.doorbell_stride, range(0, 15), "CAP.DSTRD: doorbells are 4 << this bytes apart");
+  d.constant("nvme.doorbell_stride", n.doorbell_stride, range(0, 15),
+             "CAP.DSTRD: doorbells are 4 << this bytes apart");
   d.constant("nvme.vectors", n.vectors, range(1, 2048), "MSI-X vectors");
   d.constant("nvme.command_slots", n.command_slots, range(1, 65536), "commands inside the controller at once");
   d.constant("nvme.fetch_burst", n.fetch_burst, range(1, 64), "submission entries read by one DMA");
-  d.constant("nvme.fetches_in_flight", n.fetches_in_flight, range(1, 64), "such DMAs at a time, each of another queue");
-  d.constant("nvme.arbitration_burst", n.arbitration_burst, range(1, 128), "commands of a queue before the next one's turn").power_of_two();
-  d.constant("nvme.command_overhead", n.command_overhead, "firmware, from the entry's arrival to the command's first action");
+  d.constant("nvme.fetches_in_flight", n.fetches_in_flight, range(1, 64),
+             "such DMAs at a time, each of another queue");
+  d.constant("nvme.arbitration_burst", n.arbitration_burst, range(1, 128),
+             "commands of a queue before the next one's turn")
+      .power_of_two();
+  d.constant("nvme.command_overhead", n.command_overhead,
+             "firmware, from the entry's arrival to the command's first action");
   d.constant("nvme.ready_delay", n.ready_delay, "from CC.EN to CSTS.RDY");
-  d.constant("nvme.aggregation_threshold", n.aggregation_threshold, range(1, 256), "completions an interrupt stands for; 1 is no coalescing");
-  d.constant("nvme.aggregation_time", n.aggregation_time, "how long the first of them waits at most; 0ns is no coalescing");
+  d.constant("nvme.aggregation_threshold", n.aggregation_threshold, range(1, 256),
+             "completions an interrupt stands for; 1 is no coalescing");
+  d.constant("nvme.aggregation_time", n.aggregation_time,
+             "how long the first of them waits at most; 0ns is no coalescing");
   nvme::MediaConfig& m = n.media;
   d.constant("nvme.media.channels", m.channels, range(1, 4096), "units that serve one command each at a time");
-  d.constant("nvme.media.stripe", m.stripe, Unit::bytes, "successive stripes lie on successive channels").power_of_two();
+  d.constant("nvme.media.stripe", m.stripe, Unit::bytes, "successive stripes lie on successive channels")
+      .power_of_two();
   d.constant("nvme.media.read_latency", m.read_latency, "a read's fixed time in its channel");
   d.constant("nvme.media.read_jitter", m.read_jitter, "and up to this much more, uniform");
   d.constant("nvme.media.write_latency", m.write_latency, "a write's fixed time in its channel");
   d.constant("nvme.media.write_jitter", m.write_jitter, "and up to this much more, uniform");
-  d.constant("nvme.media.slow_per_million", m.slow_per_million, range(0, 1'000'000), "commands in a million that meet housekeeping");
+  d.constant("nvme.media.slow_per_million", m.slow_per_million, range(0, 1'000'000),
+             "commands in a million that meet housekeeping");
   d.constant("nvme.media.slow_extra", m.slow_extra, "what those take on top");
   d.constant("nvme.media.read_bandwidth", m.read_bandwidth, Unit::bytes_per_second, "of all reads together");
   d.constant("nvme.media.write_bandwidth", m.write_bandwidth, Unit::bytes_per_second, "of all writes together");
@@ -183,8 +208,9 @@ void require_all_constants(const config::Document& document, const config::Origi
                            config::Diagnostics& diagnostics) {
   for (const config::Parameter& p : config::parameters<MachineProfile>()) {
     if (document.find(p.path) != nullptr) continue;
-    diagnostics.error(origins.where(p.path), fmt::format("missing key '{}'", p.path),
-                      fmt::format("{}: {}\na machine has no defaults: its profile gives every constant", p.type, p.doc));
+    diagnostics.error(
+        origins.where(p.path), fmt::format("missing key '{}'", p.path),
+        fmt::format("{}: {}\na machine has no defaults: its profile gives every constant", p.type, p.doc));
   }
 }
 

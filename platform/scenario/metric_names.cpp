@@ -18,7 +18,8 @@ const observe::MetricMeaning* find_metric(std::string_view name) {
     }
     const std::string_view before = metric.name.substr(0, open);
     const std::string_view after = metric.name.substr(metric.name.find('>') + 1);
-    if (name.size() > before.size() + after.size() && name.starts_with(before) && name.ends_with(after)) return &metric;
+    if (name.size() > before.size() + after.size() && name.starts_with(before) && name.ends_with(after))
+      return &metric;
   }
   return nullptr;
 }

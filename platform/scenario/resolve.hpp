@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a scenario's text to what its simulations need: variants, kernel, machine, job file, and the choices a kernel
-// makes of its command line.
+// From a scenario's text to what its simulations need: variants, kernel, machine, job file, and the choices a
+// kernel makes of its command line.
 #pragma once
 
 #include <filesystem>
@@ -31,8 +31,8 @@ struct ResolvedVariant {
 
 struct ResolvedScenario {
   std::filesystem::path path;
-  std::string name;   ///< of its folder of results: the file's, without ".toml"
-  ScenarioFile file;  ///< as written, --set included, without any variant
+  std::string name;            ///< of its folder of results: the file's, without ".toml"
+  ScenarioFile file;           ///< as written, --set included, without any variant
   std::string effective_toml;  ///< of `file`
   std::vector<ResolvedVariant> variants;
 };

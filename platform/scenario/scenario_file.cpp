@@ -30,7 +30,9 @@ constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
 }  // namespace
 
 void describe(Description& d, MachineTable& m) {
-  d.field("profile", m.profile, "the machine, a file of platform/machines without its .toml").required().not_empty();
+  d.field("profile", m.profile, "the machine, a file of platform/machines without its .toml")
+      .required()
+      .not_empty();
   describe(d, m.constants);
 }
 
@@ -47,9 +49,11 @@ void describe(Description& d, HypervisorTable& h) {
 
 void describe(Description& d, GuestTable& g) {
   d.field("vcpus", g.vcpus, range(1, 64), "virtual CPUs; on bare metal, CPUs");
-  d.field("kernel", g.kernel, "whose behaviour the software has, a file of guest/kernels without its .toml").not_empty();
+  d.field("kernel", g.kernel, "whose behaviour the software has, a file of guest/kernels without its .toml")
+      .not_empty();
   d.field("cmdline", g.cmdline, "the kernel's command line, in the kernel's own words");
-  d.choice("flush_queue", g.flush_queue, flush_queue_names, "queues of deferred invalidation; by default as the kernel and driver do");
+  d.choice("flush_queue", g.flush_queue, flush_queue_names,
+           "queues of deferred invalidation; by default as the kernel and driver do");
   d.field("flush_queue_entries", g.flush_queue_entries, range(2, 1u << 20),
           "slots of a flush queue, one of which stays free; by default 256 per CPU, 32768 of a single queue")
       .power_of_two();
@@ -63,7 +67,8 @@ void describe(Description& d, GuestTable& g) {
   d.choice("spinlock", g.spinlock, spinlock_names,
            "test-and-set is what an x86 guest without paravirtual locks uses; queued is first come, first served");
   d.field("memory", g.memory, Unit::bytes, "memory of the guest").within(range(256 * mebibyte, 1024 * gibibyte));
-  d.choice("memory_backing", g.memory_backing, backing_names, "what the host's memory under the guest's is made of");
+  d.choice("memory_backing", g.memory_backing, backing_names,
+           "what the host's memory under the guest's is made of");
   d.field("runs_per_64k", g.runs_per_64k, range(1, 16),
           "physically contiguous runs in each 64 KiB of an I/O buffer")
       .power_of_two();
@@ -74,7 +79,8 @@ void describe(Description& d, IommuTable& i) {
   d.field("granule", i.granule, Unit::bytes, "smallest page the device maps (QEMU's word)")
       .power_of_two()
       .only_for("device", {"virtio-iommu"});
-  d.field("page_sizes", i.page_sizes, Unit::bytes, "page sizes the device offers beside its granule (page_size_mask)")
+  d.field("page_sizes", i.page_sizes, Unit::bytes,
+          "page sizes the device offers beside its granule (page_size_mask)")
       .only_for("device", {"virtio-iommu"});
 }
 
@@ -86,7 +92,8 @@ void describe(Description& d, DeviceTable& v) {
 
 void describe(Description& d, WorkloadTable& w) {
   d.field("fio", w.fio, "a fio job file, relative to the scenario").required().not_empty();
-  config::Row& row = d.field("section", w.section, "the job's section, or a list of them, as fio --section; by default all");
+  config::Row& row =
+      d.field("section", w.section, "the job's section, or a list of them, as fio --section; by default all");
   if (!w.section_is_list) {
     row.is_list = false;
     row.get = [&w] { return config::FieldValue{w.section.empty() ? std::string{} : w.section.front()}; };
@@ -100,7 +107,8 @@ void describe(Description& d, WorkloadTable& w) {
 
 void describe(Description& d, Faults& f) {
   d.field("skip_iotlb_sync", f.driver.skip_iotlb_sync, "the driver's iotlb_sync does nothing");
-  d.field("reap_without_flush", f.flush_queue.reap_without_flush, "a flush queue frees IOVAs before their invalidation");
+  d.field("reap_without_flush", f.flush_queue.reap_without_flush,
+          "a flush queue frees IOVAs before their invalidation");
   d.field("unmap_first_piece_only", f.viommu.unmap_first_piece_only,
           "of a mapping's power-of-two pieces only the first leaves the shadow");
   d.field("unmap_past_end", f.viommu.unmap_past_end, "UNMAP also removes the first mapping behind its range");

@@ -55,15 +55,16 @@ struct GuestTable {
 
 /// All names of QEMU's and the hardware's, so that one can say which are built; resolve refuses the others.
 enum class IommuName { none, virtio_iommu, intel_iommu, amd_iommu, smmuv3, tegra_smmu, s390_pci };
-inline constexpr std::array iommu_names{
-    config::EnumName{"none", IommuName::none},
-    config::EnumName{"virtio-iommu", IommuName::virtio_iommu},
-    config::EnumName{"intel-iommu", IommuName::intel_iommu},
-    config::EnumName{"amd-iommu", IommuName::amd_iommu},
-    config::EnumName{"smmuv3", IommuName::smmuv3},
-    config::EnumName{"tegra-smmu", IommuName::tegra_smmu},
-    config::EnumName{"s390-pci", IommuName::s390_pci}};
-constexpr bool is_built(IommuName name) { return name == IommuName::none || name == IommuName::virtio_iommu; }
+inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none},
+                                        config::EnumName{"virtio-iommu", IommuName::virtio_iommu},
+                                        config::EnumName{"intel-iommu", IommuName::intel_iommu},
+                                        config::EnumName{"amd-iommu", IommuName::amd_iommu},
+                                        config::EnumName{"smmuv3", IommuName::smmuv3},
+                                        config::EnumName{"tegra-smmu", IommuName::tegra_smmu},
+                                        config::EnumName{"s390-pci", IommuName::s390_pci}};
+constexpr bool is_built(IommuName name) {
+  return name == IommuName::none || name == IommuName::virtio_iommu;
+}
 
 struct IommuTable {
   IommuName device = IommuName::none;

@@ -39,13 +39,14 @@ void check_paths(const FreeTable& set, Study study, Diagnostics& diagnostics) {
   }
 }
 
+bool fits_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view{"-_.+,="}.find(c) != std::string_view::npos;
+}
+
 /// A name is a folder's too.
 bool is_name(const std::string& name) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view{"-_.+,="}.find(c) != std::string_view::npos;
-  };
-  return !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), fits);
+  return !name.empty() && name.size() <= 100 && name[0] != '.' && std::all_of(name.begin(), name.end(), fits_name);
 }
 
 void check_names(const std::vector<Variant>& variants, const Origins& origins, Diagnostics& diagnostics) {
@@ -77,7 +78,7 @@ std::string value_text(const config::Node& node) {
   };
   std::string text = std::visit(Text{}, node.value);
   for (char& c : text)
-    if (!is_name("x" + std::string{c})) c = '_';
+    if (!fits_name(c)) c = '_';
   return text;
 }
 
@@ -110,8 +111,8 @@ std::vector<Variant> multiplied(const std::vector<Variant>& variants, const Axis
   for (const Variant& variant : variants) {
     for (const config::NodePtr& value : *axis.values) {
       Variant one = variant;
-      const std::string part = axis.key + "=" + value_text(*value);
-      one.name = named || !variant.name.empty() ? variant.name + "," + part : part;
+      const std::string part = fmt::format("{}={}", axis.key, value_text(*value));
+      one.name = named || !variant.name.empty() ? fmt::format("{},{}", variant.name, part) : part;
       one.set.entries.push_back({axis.entry->path, value->where, value});
       out.push_back(std::move(one));
     }
@@ -139,7 +140,8 @@ std::vector<Variant> expand_variants(const ScenarioFile& file, const Origins& or
   std::set<std::string> seen;
   for (const Variant& variant : variants) {
     if (!axes.empty() && !seen.insert(variant.name).second)
-      diagnostics.error(origins.where("matrix"), fmt::format("the matrix makes two variants named \"{}\"", variant.name));
+      diagnostics.error(origins.where("matrix"),
+                        fmt::format("the matrix makes two variants named \"{}\"", variant.name));
   }
   return variants;
 }

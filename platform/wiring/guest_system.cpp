@@ -89,13 +89,13 @@ std::unique_ptr<GuestSystem::Device> GuestSystem::make_device(unsigned index) {
   return device;
 }
 
-void GuestSystem::run_cpu(unsigned index, const std::function<void()>& on_done) {
+void GuestSystem::run_cpu(unsigned index, const std::function<void(unsigned)>& on_done) {
   guest::Cpu& cpu = *cpus_[index];
   if (index == 0) boot(cpu, on_done);
   cpu.run();
 }
 
-void GuestSystem::boot(guest::Cpu& cpu, const std::function<void()>& on_done) {
+void GuestSystem::boot(guest::Cpu& cpu, const std::function<void(unsigned)>& on_done) {
   for (unsigned i = 0; i < configuration_.nvme_devices; ++i) {
     auto device = make_device(i);
     if (device->driver != nullptr) {
@@ -112,7 +112,7 @@ void GuestSystem::boot(guest::Cpu& cpu, const std::function<void()>& on_done) {
   options.buffers = configuration_.guest.buffers;
   workload_ = std::make_unique<guest::FioWorkload>(configuration_.jobs, options, cpu_pointers_, *devices_[0]->nvme,
                                                    pages_);
-  workload_->start(cpu, [on_done](guest::Cpu&) { on_done(); });
+  workload_->start(cpu, [on_done](guest::Cpu& last) { on_done(last.id()); });
 }
 
 std::vector<std::string> GuestSystem::thread_names(const std::vector<fio::JobSpec>& jobs) {

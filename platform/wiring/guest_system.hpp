@@ -33,8 +33,9 @@ class GuestSystem {
   GuestSystem(const scenario::Configuration& configuration, GuestRam& ram, LineMonitor& monitor, LockTable& locks,
               trace::Tracer& tracer, std::vector<Processor*> processors);
 
-  /// The program of CPU `index`: CPU 0 boots and starts the workload; `on_done` when it has finished.
-  void run_cpu(unsigned index, const std::function<void()>& on_done);
+  /// The program of CPU `index`: CPU 0 boots and starts the workload; `on_done`, with
+  /// the CPU that saw it, when it has finished.
+  void run_cpu(unsigned index, const std::function<void(unsigned)>& on_done);
 
   const virtio::SplitQueueLayout& viommu_queue() const { return viommu_layout_; }
   const guest::FioWorkload* workload() const { return workload_.get(); }
@@ -52,7 +53,7 @@ class GuestSystem {
   };
 
   void set_up_viommu(LineMonitor& monitor, LockTable& locks);
-  void boot(guest::Cpu& cpu, const std::function<void()>& on_done);
+  void boot(guest::Cpu& cpu, const std::function<void(unsigned)>& on_done);
   std::unique_ptr<Device> make_device(unsigned index);
 
   const scenario::Configuration& configuration_;

@@ -51,7 +51,8 @@ void Platform::build_processors() {
   guest_ = std::make_unique<GuestSystem>(configuration_, *ram_, monitor_, locks_, tracer_, processors);
   for (unsigned i = 0; i < vcpus_.size(); ++i) {
     vcpus_[i]->load([this, i] {
-      guest_->run_cpu(i, [this] {
+      guest_->run_cpu(i, [this](unsigned last_cpu) {
+        vcpus_[last_cpu]->meet_kernel();
         finished_ = true;
         sc_core::sc_pause();
       });

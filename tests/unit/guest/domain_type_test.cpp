@@ -26,18 +26,18 @@ constexpr DomainKernel rfc_single_queue = [] {  // the proposal of 2023 on top o
 }();
 
 constexpr DomainIommu intel(bool caching_mode, bool first_level) {
-  return {.driver = IommuDriver::intel, .caching_mode = caching_mode, .first_level_default = first_level};
+  return {.driver = IommuFamily::intel, .caching_mode = caching_mode, .first_level_default = first_level};
 }
 constexpr DomainIommu amd(bool np_cache) {
-  return {.driver = IommuDriver::amd, .np_cache = np_cache};
+  return {.driver = IommuFamily::amd, .np_cache = np_cache};
 }
 constexpr DomainIommu virtio(Architecture architecture) {
-  return {.driver = IommuDriver::virtio, .architecture = architecture};
+  return {.driver = IommuFamily::virtio, .architecture = architecture};
 }
 constexpr DomainIommu s390(bool tlb_refresh) {
-  return {.driver = IommuDriver::s390, .architecture = Architecture::s390, .tlb_refresh = tlb_refresh};
+  return {.driver = IommuFamily::s390, .architecture = Architecture::s390, .tlb_refresh = tlb_refresh};
 }
-constexpr DomainIommu smmuv3{.driver = IommuDriver::smmuv3, .architecture = Architecture::arm64};
+constexpr DomainIommu smmuv3{.driver = IommuFamily::smmuv3, .architecture = Architecture::arm64};
 
 constexpr DomainDevice plain{};
 constexpr DomainDevice gpu{.pasid_capable = true};

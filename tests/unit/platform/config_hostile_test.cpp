@@ -112,6 +112,27 @@ TEST_CASE("a key or a header that starts with no key character is a syntax error
   CHECK(diagnostics.has_errors());
 }
 
+TEST_CASE("characters beyond ASCII belong in strings and comments") {
+  CHECK(errors_of<Scenario>("title = é\n") ==
+        "a.toml:1:9: error: a character beyond ASCII belongs in quotes\n    title = é\n            ^\n");
+  CHECK(errors_of<Scenario>("# é\nté = 1\n") ==
+        "a.toml:2:2: error: a character beyond ASCII belongs in quotes\n    té = 1\n     ^\n");
+  CHECK(errors_of<Scenario>("title\u00A0= 1\n").find("beyond ASCII") != std::string::npos);
+  CHECK(errors_of<Scenario>("title = 'x' \u30A2\n").find("beyond ASCII") != std::string::npos);
+  CHECK(errors_of<Scenario>("title = ?\n").find("beyond ASCII") == std::string::npos);
+  Diagnostics diagnostics;
+  const auto document = parse_document("\xEF\xBB\xBF'é' = \"ア\" # \u00A0\nb = \"\"\"\né\n\"\"\"\n", "a.toml",
+                                       OriginKind::scenario, diagnostics);
+  REQUIRE(document);
+  CHECK(*document->root().find("é")->value->text() == "ア");
+  CHECK(*document->find("b")->text() == "é\n");
+}
+
+TEST_CASE("what a broken line kept inside a string is guarded once the line is gone") {
+  const auto deep = "x = 1 1 \"\"\"\na" + repeated(".a", 100'000) + " = 1\n";
+  CHECK(errors_of<Scenario>(deep).find("a.toml:2:130: error: nests deeper than 64 levels") != std::string::npos);
+}
+
 TEST_CASE("UTF-8 is checked as RFC 3629 has it") {
   CHECK(is_utf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"));
   for (const auto* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xE0\x9F\xBF", "\xED\xA0\x80",

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A scan of TOML text for its depth, before a recursive parser sees it.
+// A scan of TOML text before the parser sees it.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <vector>
 
 #include "platform/config/toml_parser.hpp"
@@ -9,12 +12,13 @@ namespace {
 
 /// Knows just enough TOML to tell strings and comments from structure. On malformed text it may go astray only
 /// behind the first syntax error, which the parser does not pass either.
-class DepthScan {
+class GuardScan {
  public:
-  explicit DepthScan(std::string_view text) : text_(text) {}
+  explicit GuardScan(std::string_view text) : text_(text) { safe_.reserve(text.size()); }
 
   std::optional<SyntaxError> run() {
     bool statement_start = true;
+    if (text_.starts_with("\xEF\xBB\xBF")) position_ = 3;
     while (position_ < text_.size()) {
       const char c = text_[position_];
       if (c == '\n') {
@@ -29,12 +33,31 @@ class DepthScan {
       }
       const auto column = static_cast<unsigned>(position_ - line_start_ + 1);
       step(c);
-      if (header_ + enclosing_ + dots_ > max_depth) return SyntaxError{line_, column, "nests too deeply"};
+      if (header_ + enclosing_ + dots_ > max_depth)
+        return SyntaxError{line_, column, fmt::format("nests deeper than {} levels", max_depth)};
     }
     return std::nullopt;
   }
 
+  /// The text with what stands outside strings and comments made ASCII. After run() found nothing.
+  std::string take_safe() {
+    safe_ += text_.substr(copied_);
+    return std::move(safe_);
+  }
+
  private:
+  void replace_code_point() {
+    const auto length = utf8_length(text_.substr(position_));
+    if (length == 0) {  // malformed, which the parser's decoder refuses
+      ++position_;
+      return;
+    }
+    safe_ += text_.substr(copied_, position_ - copied_);
+    safe_ += '?';
+    position_ += length;
+    copied_ = position_;
+  }
+
   void end_line() {
     if (in_header_) header_ = dots_ + 1;
     in_header_ = false;
@@ -44,6 +67,10 @@ class DepthScan {
   }
 
   void step(char c) {
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      replace_code_point();
+      return;
+    }
     switch (c) {
       case '"':
       case '\'': skip_string(c); return;
@@ -97,6 +124,8 @@ class DepthScan {
   }
 
   std::string_view text_;
+  std::string safe_;  ///< text_ up to copied_, made safe
+  std::size_t copied_ = 0;
   std::size_t position_ = 0, line_start_ = 0;
   unsigned line_ = 1;
   std::vector<std::size_t> open_;  ///< what each open bracket adds to the depth
@@ -108,8 +137,11 @@ class DepthScan {
 
 }  // namespace
 
-std::optional<SyntaxError> find_excessive_depth(std::string_view text) {
-  return DepthScan{text}.run();
+std::optional<SyntaxError> guard(std::string& text) {
+  GuardScan scan{text};
+  auto error = scan.run();
+  if (!error) text = scan.take_safe();
+  return error;
 }
 
 }  // namespace gnomon::config

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "platform/scenario/resolve_variant.hpp"
+
+#include <fmt/format.h>
+
+#include "platform/scenario/command_line.hpp"
+#include "platform/scenario/fio_jobs.hpp"
+
+namespace gnomon::scenario {
+
+/// What config.toml shows: the scenario, then what it came to.
+struct Effective {
+  ScenarioFile& scenario;
+  KernelFile& kernel;
+  Resolution& resolution;
+};
+
+void describe(config::Description& d, Resolution& r) {
+  d.field("domain", r.domain, "the DMA domain of the devices");
+  d.field("unmap", r.unmap, "what ends a translation's life");
+  d.field("reason", r.reason, "why");
+  d.field("kernel_log", r.kernel_log, "the kernel's own line for it");
+}
+
+void describe(config::Description& d, Effective& e) {
+  describe(d, e.scenario);
+  d.table("kernel", e.kernel, "the behaviour that guest.kernel stands for");
+  d.table("resolved", e.resolution, "derived");
+}
+
+namespace {
+
+using config::Diagnostics;
+using config::Origins;
+using guest::DomainReason;
+using guest::DomainType;
+using guest::UnmapFlush;
+
+const char* text_of(DomainReason reason) {
+  switch (reason) {
+    case DomainReason::kernel_default: return "the kernel's default";
+    case DomainReason::command_line: return "the kernel's command line";
+    case DomainReason::intel_iommu_strict: return "intel_iommu=strict";
+    case DomainReason::amd_iommu_fullflush: return "amd_iommu=fullflush";
+    case DomainReason::s390_iommu_strict: return "s390_iommu=strict";
+    case DomainReason::intel_caching_mode: return "VT-d caching mode";
+    case DomainReason::amd_np_cache: return "AMD NpCache";
+    case DomainReason::untrusted_device: return "the device is untrusted";
+    case DomainReason::driver_wants_identity: return "the driver's wish";
+    case DomainReason::hardware_no_passthrough: return "the hardware cannot pass through";
+    case DomainReason::no_deferred_flush: return "the kernel's driver cannot defer invalidation";
+    case DomainReason::memory_encryption: return "memory encryption";
+    case DomainReason::s390_own_dma_code: return "s390's own DMA code";
+    case DomainReason::sysfs: return "sysfs";
+  }
+  return "";
+}
+
+const char* text_of(UnmapFlush flush) {
+  switch (flush) {
+    case UnmapFlush::none: return "none";
+    case UnmapFlush::strict: return "strict";
+    case UnmapFlush::per_cpu_queue: return "lazy, a flush queue a CPU";
+    case UnmapFlush::single_queue: return "lazy, one flush queue";
+    case UnmapFlush::allocator_wrap: return "lazy, by allocator wrap";
+  }
+  return "";
+}
+
+const char* text_of(DomainType type) {
+  switch (type) {
+    case DomainType::identity: return "identity";
+    case DomainType::dma: return "dma";
+    case DomainType::dma_fq: return "dma-fq";
+  }
+  return "";
+}
+
+class VariantResolver {
+ public:
+  VariantResolver(const ScenarioFile& file, const Origins& origins, const LoadedKernel& kernel,
+                  Diagnostics& diagnostics)
+      : file_(file), origins_(origins), kernel_(kernel), diagnostics_(diagnostics) {}
+
+  std::optional<ResolvedVariant> run(const std::string& name, const Places& places) {
+    out_.name = name;
+    fill_plain();
+    check_devices();
+    check_iommu();
+    check_memory();
+    check_command_line(file_.guest.cmdline, origins_.where("guest.cmdline"), diagnostics_);
+    choose_domain();
+    choose_driver();
+    out_.configuration.jobs = load_jobs(file_, origins_, places.folder, places.shown, diagnostics_);
+    if (failed_ || out_.configuration.jobs.empty()) return std::nullopt;
+    write_effective();
+    return std::move(out_);
+  }
+
+ private:
+  void error(std::string_view path, std::string message, std::string note = "") {
+    diagnostics_.error(origins_.where(path), std::move(message), std::move(note));
+    failed_ = true;
+  }
+  void note(std::string text) { out_.notes.push_back(std::move(text)); }
+  bool translated() const { return out_.configuration.guest.translated; }
+
+  void fill_plain() {
+    Configuration& c = out_.configuration;
+    const GuestTable& g = file_.guest;
+    c.machine = file_.machine.constants;
+    c.hypervisor = file_.hypervisor.kind;
+    c.vmm.service = file_.hypervisor.service;
+    c.vmm.event_idx = file_.hypervisor.event_idx;
+    c.vmm.indirect = file_.hypervisor.indirect;
+    c.vmm.vfio.dma_entry_limit = file_.hypervisor.dma_entry_limit;
+    c.guest.vcpus = g.vcpus;
+    c.guest.hz = g.hz;
+    c.guest.spinlock = g.spinlock;
+    c.guest.memory = g.memory;
+    c.guest.backing = g.memory_backing;
+    c.guest.buffers.runs_per_64k = g.runs_per_64k;
+    c.guest.iova = kernel_.file.iova;
+    c.guest.sync_map_can_fail = kernel_.file.sync_map_can_fail;
+    c.guest.report_request_errors = g.report_request_errors;
+    c.faults = file_.faults;
+  }
+
+  void check_devices() {
+    constexpr std::size_t most = 8;
+    const bool virtualised = file_.hypervisor.kind != HypervisorKind::none;
+    for (std::size_t i = 0; i < file_.devices.size(); ++i) {
+      const DeviceTable& device = file_.devices[i];
+      const std::string path = fmt::format("device.{}", i);
+      if (device.model != DeviceModel::nvme)
+        error(path + ".model",
+              fmt::format("'{}' is not built yet", device_names[static_cast<std::size_t>(device.model)].name),
+              "accepted: nvme");
+      if (virtualised && !device.assigned)
+        error(path + ".assigned", "an emulated device is not built yet", "accepted: true");
+      if (device.untrusted != file_.devices.front().untrusted)
+        error(path + ".untrusted", "devices that differ in trust are not built yet");
+    }
+    if (file_.devices.size() > most) error("device", fmt::format("more than {} devices", most));
+    out_.configuration.nvme_devices = std::max<unsigned>(1, static_cast<unsigned>(file_.devices.size()));
+  }
+
+  void check_iommu() {
+    const IommuTable& i = file_.iommu;
+    if (!is_built(i.device))
+      return error("iommu.device",
+                   fmt::format("'{}' is not built yet", iommu_names[static_cast<std::size_t>(i.device)].name),
+                   "accepted: none, virtio-iommu");
+    if (file_.hypervisor.kind == HypervisorKind::none && i.device != IommuName::none)
+      return error("iommu.device", "bare metal has no virtual IOMMU, and translation there is not built yet",
+                   "accepted with hypervisor.kind = \"none\": none");
+    std::uint64_t mask = i.granule;
+    for (const std::uint64_t size : i.page_sizes) {
+      if (size == 0 || (size & (size - 1)) != 0)
+        return error("iommu.page_sizes", fmt::format("a page size is no power of two: {}",
+                                                     config::format_quantity(size, config::Unit::bytes)));
+      if (size >= i.granule) mask |= size;
+    }
+    if (i.granule != page_size)
+      return error("iommu.granule",
+                   fmt::format("a guest of 4KiB pages cannot map by {}",
+                               config::format_quantity(i.granule, config::Unit::bytes)),
+                   "accepted: 4KiB");
+    out_.configuration.viommu_page_sizes = mask;
+  }
+
+  void check_memory() {
+    const std::uint64_t chunk = file_.guest.memory_backing == Backing::hugetlb_1g ? std::uint64_t{1} << 30
+                                : file_.guest.memory_backing == Backing::thp_2m   ? std::uint64_t{2} << 20
+                                                                                  : page_size;
+    if (file_.guest.memory % chunk != 0)
+      error("guest.memory", fmt::format("'guest.memory' is no multiple of its backing's {}",
+                                        config::format_quantity(chunk, config::Unit::bytes)));
+  }
+
+  /// The domain every device gets: the kernel decides, from its version, its command line, the IOMMU and the
+  /// device.
+  void choose_domain() {
+    GuestConfiguration& g = out_.configuration.guest;
+    const guest::DomainCommandLine line = guest::parse_domain_command_line(file_.guest.cmdline);
+    g.force_dac = line.force_dac;
+    g.nvme_max_transfer = kernel_.file.nvme_max_transfer;
+    if (file_.iommu.device == IommuName::none) {
+      resolution_ = {"none", "none", "the guest has no IOMMU", ""};
+      return;
+    }
+    guest::DomainIommu iommu;
+    iommu.driver = guest::IommuFamily::virtio;
+    guest::DomainDevice device;
+    device.untrusted = !file_.devices.empty() && file_.devices.front().untrusted;
+    const auto decision = guest::choose_domain(domain_kernel(kernel_.file), line, iommu, device);
+    resolution_ = {text_of(decision.type), text_of(decision.flush), text_of(decision.reason),
+                   std::string{guest::log_line(decision)}};
+    if (decision.type == DomainType::identity) {
+      note("the domain is an identity domain: after boot the vIOMMU has nothing to do, as without one");
+      return;
+    }
+    out_.configuration.viommu = ViommuKind::virtio_iommu;
+    g.translated = true;
+    g.nvme_max_transfer = kernel_.file.nvme_max_transfer_translated;
+    g.deferred = decision.type == DomainType::dma_fq;
+    if (decision.reason == DomainReason::no_deferred_flush)
+      note(fmt::format("{}: its virtio-iommu driver cannot defer invalidation, so the domain is strict",
+                       kernel_.file.title));
+    choose_flush_queue(decision.flush);
+  }
+
+  void choose_flush_queue(UnmapFlush flush) {
+    GuestConfiguration& g = out_.configuration.guest;
+    const GuestTable& wanted = file_.guest;
+    bool single = flush == UnmapFlush::single_queue;
+    if (wanted.flush_queue) {
+      const bool asked = *wanted.flush_queue == FlushQueueKind::single;
+      if (asked && !kernel_.file.single_flush_queue)
+        return error("guest.flush_queue", fmt::format("{} has no single flush queue", kernel_.file.title),
+                     "accepted: per-cpu");
+      if (asked != single && g.deferred)
+        note(fmt::format("a what-if: {} flush queue where {} has {}", asked ? "one" : "a per-CPU",
+                         kernel_.file.title, single ? "one for all CPUs" : "one a CPU"));
+      single = asked;
+    }
+    const bool any = wanted.flush_queue || wanted.flush_queue_entries || wanted.flush_queue_timeout;
+    if (any && !g.deferred) note("the domain is strict: the flush queue's settings have no effect");
+    g.flush_queue = single ? guest::flush_queue_single : guest::flush_queue_per_cpu;
+    if (wanted.flush_queue_entries) g.flush_queue.slots = *wanted.flush_queue_entries;
+    if (wanted.flush_queue_timeout) g.flush_queue.timeout = *wanted.flush_queue_timeout;
+    if (g.deferred) resolution_.unmap = text_of(single ? UnmapFlush::single_queue : UnmapFlush::per_cpu_queue);
+  }
+
+  void choose_driver() {
+    const bool usual = kernel_.file.virtio_sync_map;
+    const bool sync_map = file_.guest.sync_map.value_or(usual);
+    out_.configuration.guest.sync_map = sync_map;
+    if (translated() && sync_map != usual)
+      note(fmt::format("a what-if: iotlb_sync_map is {}used, and {} does {}", sync_map ? "" : "not ",
+                       kernel_.file.title, usual ? "use it" : "not"));
+    if (file_.guest.report_request_errors)
+      note("a what-if: the driver reports failed requests, which no Linux does");
+  }
+
+  /// Fills what the scenario left to the kernel, with its origin, and writes everything.
+  void write_effective() {
+    ScenarioFile file = file_;
+    KernelFile kernel = kernel_.file;
+    Origins origins = origins_;
+    const GuestConfiguration& g = out_.configuration.guest;
+    const auto by_kernel = [&](std::string_view path, std::string_view kernel_path) {
+      if (const config::Origin* origin = kernel_.origins.find(kernel_path))
+        origins.record(std::string{path}, *origin);
+    };
+    if (!file.guest.sync_map) {
+      file.guest.sync_map = g.sync_map;
+      by_kernel("guest.sync_map", "virtio_iommu.sync_map");
+    }
+    if (g.deferred) {
+      if (!file.guest.flush_queue) by_kernel("guest.flush_queue", "virtio_iommu.shadow_on_flush");
+      file.guest.flush_queue = g.flush_queue.per_cpu ? FlushQueueKind::per_cpu : FlushQueueKind::single;
+      file.guest.flush_queue_entries = g.flush_queue.slots;
+      file.guest.flush_queue_timeout = g.flush_queue.timeout;
+    }
+    for (const auto& [path, origin] : kernel_.origins.all())
+      if (!path.empty()) origins.record("kernel." + path, origin);
+    Effective effective{file, kernel, resolution_};
+    out_.effective_toml = config::effective_toml(effective, origins);
+    std::string head;
+    for (const std::string& text : out_.notes) head += fmt::format("# {}\n", config::printable(text));
+    out_.effective_toml.insert(0, head.empty() ? head : head + "\n");
+  }
+
+  const ScenarioFile& file_;
+  const Origins& origins_;
+  const LoadedKernel& kernel_;
+  Diagnostics& diagnostics_;
+  ResolvedVariant out_;
+  Resolution resolution_;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+std::optional<ResolvedVariant> resolve_variant(const std::string& name, const ScenarioFile& file,
+                                               const Origins& origins, const LoadedKernel& kernel,
+                                               const Places& places, Diagnostics& diagnostics) {
+  return VariantResolver{file, origins, kernel, diagnostics}.run(name, places);
+}
+
+}  // namespace gnomon::scenario

@@ -25,6 +25,7 @@ Vcpu::Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& co
 }
 
 void Vcpu::execute() {
+  process_resumed();
   ++activations_;
   program_();
 }
@@ -52,12 +53,14 @@ void Vcpu::wait_until(Time at) {
   const Time gap = at - kernel_time();
   detail::run_ahead = Time{};
   wait(to_sc(gap));
+  process_resumed();
   ++activations_;
 }
 
 void Vcpu::wait_for(sc_core::sc_event& event) {
   detail::run_ahead = Time{};
   wait(event);
+  process_resumed();
   ++activations_;
 }
 
@@ -168,6 +171,7 @@ void Vcpu::set_timer(Time at) {
 }
 
 void Vcpu::timer_expired() {
+  process_resumed();
   ++activations_;
   raise(timer_vector, global_time());
 }

@@ -51,14 +51,19 @@ inline Requester& requester_of(tlm::tlm_generic_payload& payload) { return *payl
 
 inline sc_core::sc_time to_sc(Time t) { return sc_core::sc_time::from_value(t.ps()); }
 inline Time from_sc(const sc_core::sc_time& t) { return Time::ps(t.value()); }
-/// The kernel's time. Its resolution is 1 ps, its default, and never changed.
-inline Time kernel_time() { return from_sc(sc_core::sc_time_stamp()); }
-
 namespace detail {
-/// How far the running process is beyond the kernel's time, nothing being due in between (see Vcpu::sync). Zero whenever
-/// another process runs. One simulation a process, as the kernel's own time.
+/// The kernel's time, noted whenever a process of ours resumes: asking the kernel costs a call, hundreds of times an I/O.
+inline Time kernel_time;
+/// How far the running process is beyond it, nothing being due in between (see Vcpu::sync). Zero whenever another
+/// process runs. Both are the kernel's own state, so to speak: one simulation a process.
 inline Time run_ahead;
 }  // namespace detail
+
+/// To be called first by every process of ours that the kernel has resumed or started.
+inline void process_resumed() { detail::kernel_time = from_sc(sc_core::sc_time_stamp()); }
+
+/// The kernel's time. Its resolution is 1 ps, its default, and never changed.
+inline Time kernel_time() { return detail::kernel_time; }
 
 /// Global simulated time: what every module means by "now".
 inline Time global_time() { return kernel_time() + detail::run_ahead; }

@@ -89,6 +89,7 @@ void Iommu::schedule_queue(Time from) {
 }
 
 void Iommu::drain_invalidation_queue() {
+  process_resumed();
   ++activations_;
   while (core_.queue_pending()) carry_out(core_.step());
   draining_ = false;

@@ -52,6 +52,7 @@ void NvmeController::on_msix(tlm::tlm_generic_payload& payload) {
 }
 
 void NvmeController::advance() {
+  process_resumed();
   ++activations_;
   armed_for_ = Time::max();
   core_.advance(global_time());

@@ -45,6 +45,9 @@ class ExitTable final : public trace::Sink {
 
   explicit ExitTable(ExitSpelling spelling, Scope scope = Scope::whole_run);
 
+  trace::KindSet wants() const override {
+    return trace::kinds<trace::VmExit, trace::WindowOpened, trace::WindowClosed>();
+  }
   void on_event(Time at, const trace::Event& event) override;
 
   /// Reasons that occurred, on one vCPU or on all. Reasons that share a name are one row.

@@ -63,6 +63,12 @@ class Sanitizer::Domain {
 Sanitizer::Sanitizer(SanitizerOptions options, trace::Tracer& tracer) : options_(std::move(options)), tracer_(tracer) {}
 Sanitizer::~Sanitizer() = default;
 
+trace::KindSet Sanitizer::wants() const {
+  using namespace trace;
+  return kinds<MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, GuestRequest, RequestServed,
+               ShadowMapped, ShadowUnmapped, DmaBurst, DmaFault, PagesPinned, PagesUnpinned>();
+}
+
 void Sanitizer::on_event(Time at, const trace::Event& event) {
   std::visit([&](const auto& e) { on(at, e); }, event);
 }

@@ -61,6 +61,7 @@ class Sanitizer final : public trace::Sink {
   Sanitizer(SanitizerOptions options, trace::Tracer& tracer);
   ~Sanitizer() override;
 
+  trace::KindSet wants() const override;
   void on_event(Time at, const trace::Event& event) override;
 
   std::uint64_t count(trace::Verdict verdict) const { return counts_[static_cast<std::size_t>(verdict)]; }

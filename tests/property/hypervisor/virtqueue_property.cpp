@@ -184,7 +184,7 @@ TEST_CASE("driver and device agree on every request, in any interleaving") {
     std::map<std::uint16_t, std::uint64_t> asked;  // by head
     std::deque<std::uint16_t> taken;
     std::uint64_t next = 1;
-    bool told = true;  // the device has been kicked for all it has not seen
+    bool asleep = true;  // the device found nothing and waits for a kick
     for (int step = 0; step < 300; ++step) {
       switch (*rc::gen::inRange(0, 4)) {
         case 0: {
@@ -192,13 +192,15 @@ TEST_CASE("driver and device agree on every request, in any interleaving") {
           RC_ASSERT(head.has_value() == (asked.size() < (indirect ? size : size / 2u)));
           if (!head) break;
           RC_ASSERT(asked.emplace(*head, next++).second);
-          if (driver.kick_needed()) told = true;
+          const bool kick = driver.kick_needed();
+          RC_ASSERT(kick || !asleep);
+          asleep = false;
           break;
         }
         case 1: {
           const auto* chain = device.pop();
-          if (chain == nullptr) break;
-          RC_ASSERT(told);
+          asleep = chain == nullptr;
+          if (asleep) break;
           std::uint64_t value = 0;
           device.read(*chain, 0, std::as_writable_bytes(std::span(&value, 1)));
           RC_ASSERT(asked.at(chain->head) == value);

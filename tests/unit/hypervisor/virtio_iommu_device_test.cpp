@@ -313,7 +313,10 @@ TEST_CASE("a refused replay leaves the endpoint without a domain") {
   iommu.map(1, 0, 0, 50);
   iommu.map(1, 2, 2, 60);
   iommu.b.refuse_after = 1;
-  CHECK(iommu.attach(1, 16).status == Status::nomem);
+  const auto outcome = iommu.attach(1, 16);
+  CHECK(outcome.status == Status::nomem);
+  CHECK(outcome.shadow_maps == 2);
+  CHECK(outcome.shadow_unmaps == 1);  // only what was replayed
   CHECK(iommu.b.pages.empty());
   CHECK(iommu.detach(1, 16).status == Status::inval);
   CHECK(iommu.device.translate(16, Iova{0}, DmaAccess::read).fault == FaultReason::domain);

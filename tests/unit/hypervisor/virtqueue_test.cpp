@@ -209,6 +209,17 @@ TEST_CASE("interrupts follow used_event, or the flag") {
     }
     CHECK(interrupts == 2);
   }
+  SECTION("EVENT_IDX: a whole lap of the index without a question is an interrupt, not none") {
+    Queue queue(16, {true, true, false});
+    REQUIRE(queue.device.should_interrupt());  // the first question has nothing to compare with
+    for (std::uint32_t i = 0; i < 65536; ++i) {
+      queue.add(i);
+      queue.serve();
+      REQUIRE(queue.driver.pop_used());
+    }
+    CHECK(queue.device.should_interrupt());
+    CHECK_FALSE(queue.device.should_interrupt());
+  }
   SECTION("the flag") {
     Queue polled(16, {true, false, false});
     polled.add(1);
@@ -251,6 +262,17 @@ TEST_CASE("a device that uses what was not offered breaks the queue") {
   CHECK(queue.driver.broken());
   CHECK_FALSE(queue.add(2));
   CHECK_FALSE(queue.driver.kick_needed());
+}
+
+TEST_CASE("a device that uses a request twice breaks the queue") {
+  Queue queue(8, {GENERATE(false, true), true, true});
+  const auto head = queue.add(1);
+  queue.add(2);
+  queue.serve();
+  REQUIRE(queue.driver.pop_used());
+  queue.device.push(*head, 4);
+  CHECK_FALSE(queue.driver.pop_used());
+  CHECK(queue.driver.broken());
 }
 
 TEST_CASE("a driver is not built over memory that is not there, nor given what does not fit") {

@@ -94,7 +94,7 @@ void Metrics::count(Time at, const trace::CpuSpan& e) {
 }
 
 void Metrics::count(Time, const trace::LockAcquired& e) {
-  ++locks_[e.lock].acquisitions;
+  ++locks_.at(e.lock).acquisitions;
   locks_[e.lock].wait_ps += e.waited_ps;
 }
 void Metrics::count(Time, const trace::LockReleased& e) { locks_[e.lock].hold_ps += e.held_ps; }

@@ -62,6 +62,7 @@ struct Observers {
       log = std::make_unique<observe::HumanLog>(std::move(logger), c.machine.exit_names);
       tracer.add(*log);
     }
+    for (trace::Sink* sink : options.sinks) tracer.add(*sink);
   }
 
   static observe::Metrics::Names metric_names(const Configuration& c, Platform& platform) {

@@ -28,6 +28,7 @@ struct SimulationOptions {
   std::filesystem::path timeline;                              ///< where the Perfetto trace goes; empty: none
   bool log_events = false;                                     ///< the human log of every event, to stderr
   std::function<void(const SimulationProgress&)> on_progress;  ///< now and then, at most a few times a second
+  std::vector<trace::Sink*> sinks;                             ///< further observers, told last; they outlive the run
 };
 
 struct SimulationResult {

@@ -35,6 +35,7 @@ GuestSystem::GuestSystem(const Configuration& configuration, GuestRam& ram, Line
     cpu_pointers_.push_back(cpus_.back().get());
   }
   if (configuration.viommu == ViommuKind::virtio_iommu) set_up_viommu(monitor, locks);
+  for (unsigned i = 0; i < configuration.nvme_devices; ++i) devices_.push_back(make_device(i));
 }
 
 void GuestSystem::set_up_viommu(LineMonitor& monitor, LockTable& locks) {
@@ -97,14 +98,13 @@ void GuestSystem::run_cpu(unsigned index, const std::function<void(unsigned)>& o
 
 void GuestSystem::boot(guest::Cpu& cpu, const std::function<void(unsigned)>& on_done) {
   for (unsigned i = 0; i < configuration_.nvme_devices; ++i) {
-    auto device = make_device(i);
-    if (device->driver != nullptr) {
-      if (const int error = device->driver->attach(cpu, nvme_source(i).value); error != 0) {
+    Device& device = *devices_[i];
+    if (device.driver != nullptr) {
+      if (const int error = device.driver->attach(cpu, nvme_source(i).value); error != 0) {
         throw std::runtime_error("virtio-iommu: attach failed: " + std::string(std::strerror(error)));
       }
     }
-    device->nvme->probe(cpu, first_vector + i);
-    devices_.push_back(std::move(device));
+    device.nvme->probe(cpu, first_vector + i);
   }
   guest::FioOptions options;
   options.seed = configuration_.seed;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A scan of TOML text before the parser sees it.
+// A scan of TOML text for its depth, before a recursive parser sees it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,13 +12,12 @@ namespace {
 
 /// Knows just enough TOML to tell strings and comments from structure. On malformed text it may go astray only
 /// behind the first syntax error, which the parser does not pass either.
-class GuardScan {
+class DepthScan {
  public:
-  explicit GuardScan(std::string_view text) : text_(text) { safe_.reserve(text.size()); }
+  explicit DepthScan(std::string_view text) : text_(text) {}
 
   std::optional<SyntaxError> run() {
     bool statement_start = true;
-    if (text_.starts_with("\xEF\xBB\xBF")) position_ = 3;
     while (position_ < text_.size()) {
       const char c = text_[position_];
       if (c == '\n') {
@@ -39,25 +38,7 @@ class GuardScan {
     return std::nullopt;
   }
 
-  /// The text with what stands outside strings and comments made ASCII. After run() found nothing.
-  std::string take_safe() {
-    safe_ += text_.substr(copied_);
-    return std::move(safe_);
-  }
-
  private:
-  void replace_code_point() {
-    const auto length = utf8_length(text_.substr(position_));
-    if (length == 0) {  // malformed, which the parser's decoder refuses
-      ++position_;
-      return;
-    }
-    safe_ += text_.substr(copied_, position_ - copied_);
-    safe_ += '?';
-    position_ += length;
-    copied_ = position_;
-  }
-
   void end_line() {
     if (in_header_) header_ = dots_ + 1;
     in_header_ = false;
@@ -67,10 +48,6 @@ class GuardScan {
   }
 
   void step(char c) {
-    if (static_cast<unsigned char>(c) >= 0x80) {
-      replace_code_point();
-      return;
-    }
     switch (c) {
       case '"':
       case '\'': skip_string(c); return;
@@ -124,8 +101,6 @@ class GuardScan {
   }
 
   std::string_view text_;
-  std::string safe_;  ///< text_ up to copied_, made safe
-  std::size_t copied_ = 0;
   std::size_t position_ = 0, line_start_ = 0;
   unsigned line_ = 1;
   std::vector<std::size_t> open_;  ///< what each open bracket adds to the depth
@@ -137,11 +112,8 @@ class GuardScan {
 
 }  // namespace
 
-std::optional<SyntaxError> guard(std::string& text) {
-  GuardScan scan{text};
-  auto error = scan.run();
-  if (!error) text = scan.take_safe();
-  return error;
+std::optional<SyntaxError> find_excessive_depth(std::string_view text) {
+  return DepthScan{text}.run();
 }
 
 }  // namespace gnomon::config

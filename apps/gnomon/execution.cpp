@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/gnomon/execution.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "platform/results/result_files.hpp"
+#include "platform/run/progress_display.hpp"
+#include "platform/run/simulate.hpp"
+#include "platform/run/supervisor.hpp"
+
+namespace gnomon::app {
+namespace {
+
+int simulate_one(const scenario::Configuration& configuration, const std::filesystem::path& timeline,
+                 run::Channel& channel) {
+  run::SimulationOptions options;
+  options.timeline = timeline;
+  options.on_progress = [&channel](const run::SimulationProgress& p) {
+    const Time horizon = p.horizon == Time::max() ? Time{} : p.horizon;
+    channel.progress({p.simulated.ps(), horizon.ps(), p.events});
+  };
+  const run::SimulationResult result = run::simulate(configuration, options);
+  channel.result(results::encode(result, run::to_string(result.status)));
+  return 0;
+}
+
+struct Plan {
+  std::vector<run::Job> jobs;
+  std::vector<std::uint64_t> seeds;     // by job
+  std::vector<std::size_t> variant_of;  // by job: index into the scenario's
+};
+
+Plan plan(const scenario::ResolvedScenario& scenario, const ExecutionOptions& options) {
+  Plan plan;
+  const auto names = selected(scenario, options.only);
+  for (std::size_t i = 0; i < scenario.variants.size(); ++i) {
+    const scenario::ResolvedVariant& variant = scenario.variants[i];
+    if (std::find(names.begin(), names.end(), variant.name) == names.end()) continue;
+    for (std::uint64_t n = 0; n < options.repeat; ++n) {
+      scenario::Configuration configuration = variant.configuration;
+      configuration.seed = options.seed + n;
+      std::filesystem::path timeline;
+      if (options.perfetto && !options.folder.empty())
+        timeline =
+            results::run_folder(options.folder, variant.name, configuration.seed, options.repeat) / "trace.pftrace";
+      const std::string name =
+          options.repeat > 1 ? fmt::format("{} seed {}", variant.name, configuration.seed) : variant.name;
+      plan.seeds.push_back(configuration.seed);
+      plan.variant_of.push_back(i);
+      plan.jobs.push_back({name, [configuration = std::move(configuration), timeline](run::Channel& channel) {
+                             return simulate_one(configuration, timeline, channel);
+                           }});
+    }
+  }
+  return plan;
+}
+
+std::vector<std::string> names_of(const std::vector<run::Job>& jobs) {
+  std::vector<std::string> names;
+  for (const run::Job& job : jobs) names.push_back(job.name);
+  return names;
+}
+
+}  // namespace
+
+std::vector<std::string> selected(const scenario::ResolvedScenario& scenario,
+                                  const std::vector<std::string>& only) {
+  std::vector<std::string> names;
+  for (const scenario::ResolvedVariant& variant : scenario.variants)
+    if (only.empty() || std::find(only.begin(), only.end(), variant.name) != only.end())
+      names.push_back(variant.name);
+  return names;
+}
+
+Execution execute(const scenario::ResolvedScenario& scenario, const ExecutionOptions& options) {
+  Plan plan = app::plan(scenario, options);
+  run::ProgressDisplay display{names_of(plan.jobs), STDERR_FILENO, options.quiet};
+  run::Options supervision;
+  supervision.jobs = options.jobs;
+  supervision.in_process = options.in_process;
+  supervision.on_started = [&](std::size_t job) { display.started(job); };
+  supervision.on_progress = [&](std::size_t job, const run::Progress& progress) {
+    display.progressed(job, progress);
+  };
+  supervision.on_finished = [&](std::size_t job, const run::Outcome&) { display.finished(job); };
+  const run::Supervision done = run::supervise(std::move(plan.jobs), supervision);
+  display.clear();
+
+  Execution out;
+  out.signal = done.signal;
+  out.result.scenario = scenario.name;
+  out.result.title = scenario.file.title;
+  out.result.seed = options.seed;
+  out.result.repeat = options.repeat;
+  for (std::size_t i = 0; i < scenario.variants.size(); ++i) {
+    std::vector<results::RunRecord> records;
+    for (std::size_t job = 0; job < done.outcomes.size(); ++job) {
+      if (plan.variant_of[job] != i) continue;
+      records.push_back(results::to_record(done.outcomes[job], plan.seeds[job]));
+      if (!records.back().output_error.empty()) out.output_errors.push_back(records.back().output_error);
+    }
+    out.result.variants.push_back(
+        results::summarise(scenario.variants[i].name, std::move(records), scenario.variants[i].notes));
+  }
+  out.result.expectations = results::evaluate(scenario.file.expectations, out.result.variants);
+  return out;
+}
+
+}  // namespace gnomon::app

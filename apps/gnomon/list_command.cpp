@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// gnomon list, gnomon explain.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "apps/gnomon/commands.hpp"
+#include "platform/results/verdicts.hpp"
+#include "platform/scenario/data_root.hpp"
+#include "platform/scenario/metric_names.hpp"
+#include "platform/scenario/scenario_file.hpp"
+
+namespace gnomon::app {
+namespace {
+
+namespace fs = std::filesystem;
+using config::Document;
+using Rows = std::vector<std::pair<std::string, std::string>>;
+
+std::string title_of(const fs::path& file) {
+  config::Diagnostics ignored;
+  const auto document = config::read_document(file.string(), config::OriginKind::scenario, ignored);
+  const config::Node* title = document ? document->find("title") : nullptr;
+  return title != nullptr && title->text() != nullptr ? *title->text() : "(it cannot be read)";
+}
+
+Rows scenarios() {
+  Rows rows;
+  const fs::path root = scenario::data_root() / "scenarios";
+  std::error_code error;
+  for (fs::recursive_directory_iterator at{root, error}, end; !error && at != end; at.increment(error)) {
+    if (at->is_directory() && at->path().filename() == "bad") at.disable_recursion_pending();
+    if (at->is_regular_file() && at->path().extension() == ".toml")
+      rows.emplace_back(scenario::shown(at->path()), title_of(at->path()));
+  }
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+Rows titled(const fs::path& folder) {
+  Rows rows;
+  for (const std::string& name : scenario::toml_names(folder))
+    rows.emplace_back(name, title_of(folder / (name + ".toml")));
+  return rows;
+}
+
+Rows iommus() {
+  Rows rows;
+  for (const auto& entry : scenario::iommu_names)
+    rows.emplace_back(entry.name, scenario::is_built(entry.value) ? "built" : "not built yet");
+  return rows;
+}
+
+Rows policies() {
+  return {{"strict", "every unmap waits for its invalidation; guest.cmdline = \"iommu.strict=1\""},
+          {"lazy, per-cpu",
+           "invalidation deferred to a flush queue a CPU; guest.cmdline = \"iommu.strict=0\", guest.flush_queue = "
+           "\"per-cpu\""},
+          {"lazy, single",
+           "invalidation deferred to one flush queue; guest.cmdline = \"iommu.strict=0\", guest.flush_queue = "
+           "\"single\""},
+          {"passthrough", "no translation; guest.cmdline = \"iommu.passthrough=1\""}};
+}
+
+Rows metrics() {
+  Rows rows;
+  for (const auto& metric : observe::metric_meanings())
+    rows.emplace_back(metric.name, fmt::format("{} [{}]", metric.meaning, metric.unit));
+  return rows;
+}
+
+std::string text_of(const Rows& rows) {
+  std::size_t width = 0;
+  for (const auto& [name, meaning] : rows) width = std::max(width, name.size());
+  std::string text;
+  for (const auto& [name, meaning] : rows) text += fmt::format("{:<{}}  {}\n", name, width, meaning);
+  return text;
+}
+
+struct List {
+  std::string name;
+  std::string meaning;
+  std::function<std::string()> text;
+};
+
+const std::vector<List>& lists() {
+  static const std::vector<List> all{
+      {"scenarios", "the scenarios that come with the program", [] { return text_of(scenarios()); }},
+      {"machines", "machine profiles, for machine.profile",
+       [] { return text_of(titled(scenario::machines_folder())); }},
+      {"iommus", "IOMMUs, for iommu.device", [] { return text_of(iommus()); }},
+      {"kernels", "kernels, for guest.kernel", [] { return text_of(titled(scenario::kernels_folder())); }},
+      {"policies", "when translations are invalidated", [] { return text_of(policies()); }},
+      {"metrics", "what a run reports", [] { return text_of(metrics()); }},
+      {"params", "every key of a scenario",
+       [] { return config::list_text(config::parameters<scenario::ScenarioFile>()); }},
+  };
+  return all;
+}
+
+std::string value_text(const config::Node* node) {
+  if (node == nullptr) return "";
+  if (const std::string* text = node->text()) return *text;
+  if (const auto* whole = std::get_if<std::int64_t>(&node->value)) return fmt::format("{}", *whole);
+  if (const auto* flag = std::get_if<bool>(&node->value)) return *flag ? "true" : "false";
+  return "";
+}
+
+/// What every machine profile says of a constant.
+std::string in_machines(const std::string& path) {
+  constexpr std::string_view prefix = "machine.";
+  if (!path.starts_with(prefix)) return "";
+  const std::string key = path.substr(prefix.size());
+  std::string out;
+  for (const std::string& name : scenario::toml_names(scenario::machines_folder())) {
+    config::Diagnostics ignored;
+    const fs::path file = scenario::machines_folder() / (name + ".toml");
+    const auto document = config::read_document(file.string(), config::OriginKind::machine_profile, ignored);
+    const config::Node* constant = document ? document->find(key) : nullptr;
+    if (constant == nullptr || constant->table() == nullptr) continue;
+    const auto part = [&](const char* which) { return value_text(document->find(key + "." + which)); };
+    out += fmt::format("  {:<10}{} ({}: {})\n", name + " ", part("value"), part("kind"), part("source"));
+  }
+  return out;
+}
+
+}  // namespace
+
+int list_command(const std::string& what) {
+  if (what.empty()) {
+    Rows rows;
+    for (const List& list : lists()) rows.emplace_back("gnomon list " + list.name, list.meaning);
+    print(text_of(rows));
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const List& list : lists()) {
+    names.push_back(list.name);
+    if (list.name != what) continue;
+    print(list.text());
+    return 0;
+  }
+  complain(fmt::format("gnomon list: there is no list \"{}\"\n{}\n", what, config::hint(what, names)));
+  return results::exit_bad_input;
+}
+
+int explain_command(const std::string& name) {
+  const auto parameters = config::parameters<scenario::ScenarioFile>();
+  std::string text;
+  for (const config::Parameter* parameter : config::find_parameters(parameters, name))
+    text += config::explain_text(*parameter) + in_machines(parameter->path);
+  if (const observe::MetricMeaning* metric = scenario::find_metric(name))
+    text += fmt::format("{}: {}\n  {:<10}metric\n  {:<10}{}\n", metric->name, metric->meaning, "type", "unit",
+                        metric->unit);
+  if (!text.empty()) {
+    print(text);
+    return 0;
+  }
+  const std::string near = config::suggest_parameter(parameters, name);
+  complain(fmt::format("gnomon explain: \"{}\" is neither a parameter nor a metric\n{}\n", name,
+                       near.empty() ? scenario::metric_hint(name) : near));
+  return results::exit_bad_input;
+}
+
+}  // namespace gnomon::app

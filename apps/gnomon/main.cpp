@@ -13,7 +13,7 @@
 #include "platform/run/signals.hpp"
 
 /// libsystemc wants one; ours is main().
-int sc_main(int, char**) {
+extern "C" int sc_main(int, char**) {
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -64,11 +65,17 @@ class Runner {
       if (one > 128) return one;
       code = worse(code, one);
     }
-    if (options_.json) print(scenarios->size() == 1 ? json_ : "[\n" + json_ + "]\n");
+    if (options_.json) print_summaries();
     return code;
   }
 
  private:
+  /// One summary as it is, several as a JSON array.
+  void print_summaries() const {
+    if (summaries_.size() == 1) return print(summaries_.front());
+    print(fmt::format("[\n{}]\n", fmt::join(summaries_, ",\n")));
+  }
+
   static int worse(int a, int b) {
     static constexpr std::array order{run::exit_output_failed, results::exit_not_finished,
                                       results::exit_guest_panic, results::exit_expectation_failed, 0};
@@ -150,8 +157,7 @@ class Runner {
 
   void report(const results::ScenarioResult& result, const fs::path& target, bool traced) {
     if (options_.json) {
-      if (!json_.empty()) json_.insert(json_.size() - 1, ",");
-      json_ += results::to_json(result);
+      summaries_.push_back(results::to_json(result));
     } else if (!options_.quiet) {
       std::string text = results::to_table(result);
       text += fmt::format("\nresults: {}\n", scenario::shown(target));
@@ -162,7 +168,7 @@ class Runner {
 
   const RunOptions& options_;
   std::optional<bool> perfetto_;  // as the scenario says where not given
-  std::string json_;
+  std::vector<std::string> summaries_;  // for --json
 };
 
 }  // namespace

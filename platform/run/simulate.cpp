@@ -111,7 +111,7 @@ class ProgressReports {
 
 void run_to_end(Platform& platform, ProgressReports& progress, SimulationResult& result) {
   while (!platform.finished()) {
-    sc_core::sc_start(to_sc(slice), sc_core::SC_EXIT_ON_STARVATION);
+    sc_core::sc_start(to_sc(slice));  // to its end: the next event may be further away than a slice
     process_resumed();
     if (platform.finished()) return;
     const Time now = global_time();

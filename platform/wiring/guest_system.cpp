@@ -13,6 +13,7 @@ namespace {
 constexpr Gpa first_free{std::uint64_t{16} << 20};   // below: firmware, kernel image
 constexpr std::uint64_t low_memory_end = std::uint64_t{3} << 30;  // above: the PCI hole of a PC
 constexpr unsigned first_vector = first_device_vector;
+constexpr const char* flush_queue_lock = "flush_queue";
 constexpr std::uint64_t msi_first = 0xfee00;  // the interrupt window is reserved in every domain, in pages
 constexpr std::uint64_t msi_last = 0xfeeff;
 
@@ -69,7 +70,7 @@ std::unique_ptr<GuestSystem::Device> GuestSystem::make_device(unsigned index) {
                                                           guest::IommuCoreBehaviour{g.sync_map_can_fail});
     const unsigned queues = g.flush_queue.per_cpu ? g.vcpus : 1;
     for (unsigned i = 0; i < queues; ++i) {
-      device->queue_locks.push_back(locks_.make("flush_queue", g.spinlock, configuration_.machine.lock));
+      device->queue_locks.push_back(locks_.make(flush_queue_lock, g.spinlock, configuration_.machine.lock));
     }
     guest::DmaDomainOptions options;
     options.deferred = g.deferred;

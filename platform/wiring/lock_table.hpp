@@ -23,10 +23,15 @@ class LockTable {
   }
   /// A lock for the caller to keep; locks made under one name are reported together.
   Lock make(const std::string& name, LockKind kind, LockCosts costs) {
+    return Lock(id_of(name), kind, costs, RandomStream(seed_, "lock." + name + "." + std::to_string(made_++)), tracer_);
+  }
+
+  /// The number of the locks of this name, made or to be made. Observers learn the names before the simulation starts.
+  std::uint32_t id_of(const std::string& name) {
     std::uint32_t id = 0;
     while (id < names_.size() && names_[id] != name) ++id;
     if (id == names_.size()) names_.push_back(name);
-    return Lock(id, kind, costs, RandomStream(seed_, "lock." + name + "." + std::to_string(made_++)), tracer_);
+    return id;
   }
 
   const std::vector<std::string>& names() const { return names_; }

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# include_rules.sh ROOT: which folder may include which, and where SystemC may be seen. Prints each breach as
+# FILE:LINE: what; exit 1 if there is one. The longest folder that fits a file has its rule.
+set -euo pipefail
+cd -- "$1"
+
+# folder: the folders of this repository it may include from, besides itself; + after the folder: it may see SystemC.
+# Pure code first. A model's shell knows its own core and what all models share, never a sibling.
+rules='
+models/base:
+models/spec:             models/base
+models/trace:            models/base
+models/memory:           models/base
+models/pgtable:          models/base models/spec models/memory
+models/cpu/core:         models/base models/trace
+models/iommu/core:       models/base models/spec models/memory models/pgtable models/trace models/cpu/core
+models/hypervisor/core:  models/base models/spec models/memory models/pgtable models/trace models/cpu/core
+models/nvme/core:        models/base models/spec models/memory models/pgtable models/trace models/cpu/core
+guest:                   models/base models/spec models/memory models/trace models/cpu/core
+platform/config:         models/base
+platform/observe:        models/base models/spec models/trace guest
+platform/scenario:       models/*/config.hpp models/*/core models/base models/memory models/spec guest platform/config platform/observe
+platform/results:        models/base models/trace guest platform/config platform/observe platform/run platform/scenario
+models/fabric+:          models/base models/spec models/memory models/trace models/cpu/core
+models/cpu+:             models/base models/spec models/memory models/trace models/fabric
+models/iommu+:           models/base models/spec models/memory models/trace models/fabric models/cpu/core
+models/hypervisor+:      models/base models/spec models/memory models/trace models/fabric models/cpu/core
+models/nvme+:            models/base models/spec models/memory models/trace models/fabric models/cpu/core
+platform/wiring+:        models guest platform/scenario platform/observe
+platform/run+:           models guest platform
+apps+:                   models guest platform
+'
+
+find models guest platform apps -name '*.[ch]pp' -exec grep -nHE '^[ \t]*#[ \t]*include' {} + | sort | awk -v rules="$rules" '
+  # fits(PATH, FOLDER): PATH lies in FOLDER, in which a star stands for one name.
+  function fits(path, folder) {
+    gsub(/\./, "[.]", folder); gsub(/\*/, "[^/]*", folder)
+    return path ~ "^" folder "(/|$)"
+  }
+  function breach(what) { print $1 ":" $2 ": " what; found = 1 }
+  BEGIN {
+    FS = ":"
+    lines = split(rules, line, "\n")
+    for (i = 1; i <= lines; ++i) {
+      split(line[i], part, ":")
+      folder = part[1]
+      if (sub(/\+$/, "", folder)) shell[folder] = 1
+      if (folder != "") allowed[folder] = part[2]
+    }
+  }
+  {
+    home = ""
+    for (folder in allowed) if (fits($1, folder) && length(folder) > length(home)) home = folder
+    if (home == "") { breach("no rule for this folder"); next }
+    header = $3
+    sub(/^[^<"]*/, "", header)
+    if (header ~ /^<(systemc|tlm)/) { if (!(home in shell)) breach(home " is pure and includes " header); next }
+    if (header !~ /^"/) next
+    gsub(/"/, "", header); sub(/[ \t].*/, "", header)
+    if (header !~ /^(models|guest|platform|apps|tests)\//) { breach(header " is not named from the root of the repository"); next }
+    ok = fits(header, home)
+    count = split(allowed[home], target, " ")
+    for (i = 1; i <= count; ++i) ok = ok || fits(header, target[i])
+    if (!ok) breach(home " may not include " header)
+  }
+  END { exit found }'

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a scenario's text to configurations: what kernels make of command lines, what variants may set, where errors
+// are told.
+#include <catch2/catch.hpp>
+
+#include "platform/scenario/data_root.hpp"
+#include "platform/scenario/machine_description.hpp"
+#include "tests/unit/platform/scenario_fixture.hpp"
+
+using namespace scenario_test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// The one variant of a guest behind virtio-iommu.
+ResolvedVariant guest_of(std::string_view guest, std::string_view more = "") {
+  Sandbox box;
+  auto resolved = box.resolve(std::string{header} + "[iommu]\ndevice = \"virtio-iommu\"\n[guest]\n" +
+                              std::string{guest} + "\n" + std::string{more});
+  INFO(box.said);
+  REQUIRE(resolved);
+  REQUIRE(resolved->variants.size() == 1);
+  return std::move(resolved->variants.front());
+}
+
+}  // namespace
+
+TEST_CASE("a minimal scenario: one variant, everything from machine and kernel", "[scenario]") {
+  Sandbox box;
+  const auto resolved = box.resolve(header);
+  INFO(box.said);
+  REQUIRE(resolved);
+  CHECK(resolved->name == "a");
+  REQUIRE(resolved->variants.size() == 1);
+  CHECK(resolved->variants[0].name == "default");
+  const Configuration& c = resolved->variants[0].configuration;
+  CHECK(c.hypervisor == HypervisorKind::kvm);
+  CHECK(c.viommu == ViommuKind::none);
+  CHECK_FALSE(c.guest.translated);
+  CHECK(c.guest.nvme_max_transfer == 8u << 20);
+  REQUIRE(c.jobs.size() == 1);
+  CHECK(c.jobs[0].name == "page");
+  CHECK(c.jobs[0].runtime == Time::s(10));
+  CHECK(c.machine.nvme.media.write_bandwidth == 2'684'354'560);
+}
+
+TEST_CASE("kernels make of a command line what they do", "[scenario]") {
+  struct Row {
+    const char* guest;
+    bool translated, deferred, per_cpu, sync_map;
+  };
+  const Row row = GENERATE(
+      Row{"kernel = \"6.12\"", true, true, true, true},
+      Row{"kernel = \"6.12\"\ncmdline = \"iommu.strict=1\"", true, false, true, true},
+      Row{"kernel = \"6.12\"\ncmdline = \"iommu.strict=1 iommu.strict=0\"", true, true, true, true},
+      Row{"kernel = \"6.12\"\nflush_queue = \"single\"\nsync_map = false", true, true, false, false},
+      Row{"kernel = \"6.12\"\ncmdline = \"iommu.passthrough=1\"", false, false, true, true},
+      Row{"kernel = \"6.5-rfc\"", true, true, false, true},
+      Row{"kernel = \"6.5-rfc\"\nflush_queue = \"per-cpu\"", true, true, true, true},
+      Row{"kernel = \"6.7\"", true, false, true, false},
+      Row{"kernel = \"6.1\"\ncmdline = \"iommu.strict=0\"", true, false, true, false},
+      Row{"kernel = \"6.1\"\ncmdline = \"intel_iommu=strict\"", true, false, true, false});
+  INFO(row.guest);
+  const ResolvedVariant variant = guest_of(row.guest);
+  const Configuration& c = variant.configuration;
+  CHECK(c.guest.translated == row.translated);
+  CHECK((c.viommu == ViommuKind::virtio_iommu) == row.translated);
+  CHECK(c.guest.sync_map == row.sync_map);
+  CHECK(c.guest.deferred == row.deferred);
+  if (row.deferred) {
+    CHECK(c.guest.flush_queue.per_cpu == row.per_cpu);
+    CHECK(c.guest.flush_queue.slots == (row.per_cpu ? 256u : 32768u));
+    CHECK(c.guest.flush_queue.timeout == (row.per_cpu ? Time::ms(10) : Time::s(1)));
+  }
+}
+
+TEST_CASE("lazy asked of a driver that cannot: strict, and said so", "[scenario]") {
+  const ResolvedVariant variant = guest_of("kernel = \"6.1\"\ncmdline = \"iommu.strict=0\"");
+  REQUIRE(variant.notes.size() == 1);
+  CHECK_THAT(variant.notes[0], Contains("cannot defer invalidation"));
+  CHECK_THAT(variant.effective_toml, Contains("# Linux 6.1: its virtio-iommu driver cannot defer invalidation"));
+  CHECK_THAT(variant.effective_toml, Contains("unmap = \"strict\""));
+  CHECK_THAT(variant.effective_toml, Contains("6.1.toml:6 (kernel file)"));
+}
+
+TEST_CASE("an untrusted device is strict whatever the command line says", "[scenario]") {
+  const ResolvedVariant variant =
+      guest_of("cmdline = \"iommu.strict=0\"", "[[device]]\nmodel = \"nvme\"\nuntrusted = true\n");
+  CHECK(variant.configuration.guest.translated);
+  CHECK_FALSE(variant.configuration.guest.deferred);
+  CHECK_THAT(variant.effective_toml, Contains("the device is untrusted"));
+}
+
+TEST_CASE("--set wins over variants, and both know where they are from", "[scenario]") {
+  Sandbox box;
+  const std::string text = std::string{header} +
+                           "[[variant]]\nname = \"few\"\nset = { \"guest.vcpus\" = 2 }\n"
+                           "[[variant]]\nname = \"many\"\nset = { \"guest.vcpus\" = 8, \"workload.runtime\" = \"1s\" }\n";
+  auto resolved = box.resolve(text);
+  REQUIRE(resolved);
+  REQUIRE(resolved->variants.size() == 2);
+  CHECK(resolved->variants[0].configuration.guest.vcpus == 2);
+  CHECK(resolved->variants[1].configuration.guest.vcpus == 8);
+  CHECK(resolved->variants[1].configuration.jobs[0].runtime == Time::s(1));
+  CHECK_THAT(resolved->variants[1].effective_toml, Contains("vcpus = 8  # a.toml:12 (variant many)"));
+  resolved = box.resolve(text, {"guest.vcpus=3"});
+  REQUIRE(resolved);
+  CHECK(resolved->variants[1].configuration.guest.vcpus == 3);
+  CHECK_THAT(resolved->variants[1].effective_toml, Contains("vcpus = 3  # --set"));
+}
+
+TEST_CASE("a matrix multiplies the variants", "[scenario]") {
+  Sandbox box;
+  auto resolved = box.resolve(std::string{header} + "[matrix]\n\"guest.vcpus\" = [1, 2]\n\"guest.hz\" = [100, 250, 1000]\n");
+  INFO(box.said);
+  REQUIRE(resolved);
+  REQUIRE(resolved->variants.size() == 6);
+  CHECK(resolved->variants[0].name == "vcpus=1,hz=100");
+  CHECK(resolved->variants[5].name == "vcpus=2,hz=1000");
+  CHECK(resolved->variants[4].configuration.guest.vcpus == 2);
+  CHECK(resolved->variants[4].configuration.guest.hz == 250);
+  resolved = box.resolve(std::string{header} + "[[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\n[matrix]\n\"guest.vcpus\" = [1, 2]\n");
+  REQUIRE(resolved);
+  CHECK(resolved->variants[3].name == "b,vcpus=2");
+}
+
+TEST_CASE("constants are the machine's, unless they are what is studied", "[scenario]") {
+  Sandbox box;
+  const std::string variant = "[[variant]]\nname = \"x\"\nset = { \"machine.hypervisor.exit\" = \"2us\" }\n";
+  CHECK_FALSE(box.resolve(std::string{header} + variant));
+  CHECK_THAT(box.said, Contains("a.toml:9:10: error: 'machine.hypervisor.exit' is not a variant's to set"));
+  const auto study = box.resolve("study = \"sensitivity\"\n" + std::string{header} + variant);
+  INFO(box.said);
+  REQUIRE(study);
+  CHECK(study->variants[0].configuration.machine.hypervisor.exit == Time::us(2));
+  CHECK_FALSE(box.resolve(std::string{header} + "[[variant]]\nname = \"x\"\nset = { study = \"sensitivity\" }\n"));
+  CHECK_FALSE(box.resolve(std::string{header} + "[machine.hypervisor]\nexit = \"2us\"\n"));
+}
+
+TEST_CASE("sections as a string or a list, each error at its place", "[scenario]") {
+  Sandbox box;
+  const std::string head = "title = \"t\"\nmachine.profile = \"intel-desktop-2023\"\n";
+  auto resolved = box.resolve(head + "[workload]\nfio = \"jobs.fio\"\nsection = [\"big\", \"page\"]\n");
+  REQUIRE(resolved);
+  CHECK(resolved->variants[0].configuration.jobs.size() == 2);
+  CHECK_FALSE(box.resolve(head + "[workload]\nfio = \"jobs.fio\"\nsection = \"bigg\"\n"));
+  CHECK_THAT(box.said, Contains("a.toml:5:11: error: jobs.fio: ") && Contains("bigg"));
+  box.write("jobs.fio", "[a]\nrw=randread\nbs=4q\n");
+  CHECK_FALSE(box.resolve(head + "[workload]\nfio = \"jobs.fio\"\n"));
+  CHECK_THAT(box.said, Contains("jobs.fio:3:"));
+}
+
+TEST_CASE("every fault has a key, and every key reaches its switch", "[scenario]") {
+  const auto flags = [](const Faults& f) {
+    return std::vector<bool>{f.driver.skip_iotlb_sync, f.flush_queue.reap_without_flush, f.viommu.unmap_first_piece_only,
+                             f.viommu.unmap_past_end, f.vfio.skip_invalidation, f.vfio.leak_pins,
+                             f.iommu.ignore_psi_mask, f.iommu.ignore_domain_invalidation, f.iommu.keep_walk_cache,
+                             f.nvme.late_dma};
+  };
+  const std::vector<std::string> keys{"skip_iotlb_sync", "reap_without_flush", "unmap_first_piece_only", "unmap_past_end",
+                                      "skip_invalidation", "leak_pins", "ignore_psi_mask", "ignore_domain_invalidation",
+                                      "keep_walk_cache", "late_dma"};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto found = flags(guest_of("", "[faults]\n" + keys[i] + " = true\n").configuration.faults);
+    for (std::size_t j = 0; j < found.size(); ++j) CHECK(found[j] == (i == j));
+  }
+}
+
+TEST_CASE("machine profiles hold every constant, each with its provenance", "[scenario]") {
+  const auto names = toml_names(machines_folder());
+  CHECK(names == std::vector<std::string>{"intel-desktop-2023", "ryzen-3900x"});
+  for (const std::string& name : names) {
+    config::Diagnostics diagnostics;
+    const auto document = load_machine(name, {}, diagnostics);
+    INFO(diagnostics.render());
+    REQUIRE(document);
+    MachineProfile profile;
+    const auto origins = config::bind(profile, *document, diagnostics);
+    for (const auto& p : config::parameters<MachineProfile>()) {
+      INFO(p.path);
+      const config::Origin* origin = origins.find(p.path);
+      REQUIRE(origin);
+      CHECK(origin->provenance.has_value() == p.constant);
+    }
+  }
+}
+
+TEST_CASE("a machine has no defaults", "[scenario]") {
+  config::Diagnostics diagnostics;
+  const auto document =
+      config::parse_document("title = \"half a machine\"\n", "m.toml", config::OriginKind::machine_profile, diagnostics);
+  MachineProfile profile;
+  const auto origins = config::bind(profile, *document, diagnostics);
+  CHECK_FALSE(diagnostics.has_errors());
+  require_all_constants(*document, origins, diagnostics);
+  CHECK_THAT(diagnostics.render(), Contains("m.toml:1:1: error: missing key 'cpu.hlt_exit'"));
+}
+
+TEST_CASE("every kernel that comes with the program can be read", "[scenario]") {
+  for (const std::string& name : toml_names(kernels_folder())) {
+    config::Diagnostics diagnostics;
+    const auto kernel = load_kernel(name, {}, diagnostics);
+    INFO(name << "\n" << diagnostics.render());
+    CHECK(kernel);
+  }
+  config::Diagnostics diagnostics;
+  CHECK_FALSE(load_kernel("6.13", {}, diagnostics));
+  CHECK_THAT(diagnostics.render(), Contains("did you mean '6.1'?") || Contains("did you mean '6.12'?"));
+}

@@ -21,6 +21,8 @@ IommuDriver::MapOutcome IommuDomain::map_run(Cpu& cpu, Iova iova, Run run, DmaAc
 
 int IommuDomain::map_sg(Cpu& cpu, Iova iova, std::span<const Run> runs, DmaAccess access) {
   const Time began = cpu.now();
+  std::uint64_t asked = 0;
+  for (const Run& run : runs) asked += run.bytes;
   std::uint64_t mapped = 0;
   std::uint32_t merged_runs = 0;
   int error = 0;
@@ -43,7 +45,7 @@ int IommuDomain::map_sg(Cpu& cpu, Iova iova, std::span<const Run> runs, DmaAcces
   }
   const auto status = static_cast<std::uint32_t>(error);
   cpu.processor().sync();
-  cpu.emit(trace::MapReturned{iova.value, mapped, (cpu.now() - began).ps(), driver_.domain(), cpu.id(), merged_runs,
+  cpu.emit(trace::MapReturned{iova.value, asked, (cpu.now() - began).ps(), driver_.domain(), cpu.id(), merged_runs,
                               status});
   return error;
 }

@@ -97,13 +97,10 @@ void ViommuDomain::iotlb_sync(Cpu& cpu, IotlbGather& /*gather*/) {
   if (!behaviour_.faults.skip_iotlb_sync) sync(cpu, trace::Sync::unmap);
 }
 
-int ViommuDomain::iotlb_sync_map(Cpu& cpu, Iova /*iova*/, std::uint64_t /*bytes*/) {
-  if (!behaviour_.sync_map || endpoints_ == 0) return 0;
-  cpu.processor().sync();
-  const Time began = cpu.now();
-  const int error = queue_.sync(cpu);
-  cpu.emit(trace::SyncDone{began.ps(), id_, cpu.id(), trace::Sync::map, 0});
-  return error;
+int ViommuDomain::iotlb_sync_map(Cpu& cpu, Iova iova, std::uint64_t bytes) {
+  if (!behaviour_.sync_map) return 0;
+  sync(cpu, trace::Sync::map);
+  return queue_.take_error(id_, iova, bytes);
 }
 
 void ViommuDomain::flush_iotlb_all(Cpu& cpu) { sync(cpu, trace::Sync::all); }

@@ -2,7 +2,7 @@
 #include "guest/virtio_iommu/request_queue.hpp"
 
 #include <cerrno>
-#include <utility>
+#include <vector>
 
 namespace gnomon::guest {
 
@@ -26,20 +26,32 @@ std::uint16_t ViommuRequestQueue::add_locked(Cpu& cpu, std::span<const std::byte
   cpu.work(cpu.costs().viommu_request);
   auto head = queue_.add(readable, sizeof(virtio_iommu::Tail));
   if (!head) {  // ring full: drain it, then there is room
+    cpu.processor().sync();
+    const Time began = cpu.now();
     sync_locked(cpu);
+    cpu.emit(trace::SyncDone{began.ps(), note.domain, cpu.id(), trace::Sync::early, 0});
     head = queue_.add(readable, sizeof(virtio_iommu::Tail));
   }
-  submitters_[*head] = static_cast<std::uint16_t>(cpu.id());
+  if (options_.report_errors) notes_[*head] = note;
   ++unannounced_;
   cpu.emit(trace::GuestRequest{note.iova.value, note.bytes, note.gpa.value, note.domain, cpu.id(), note.type, 0});
   return *head;
 }
 
-int ViommuRequestQueue::sync(Cpu& cpu) {
+void ViommuRequestQueue::sync(Cpu& cpu) {
   InterruptsOff off(cpu);
   LockGuard guard(lock_, cpu.processor());
   sync_locked(cpu);
-  return std::exchange(errors_[cpu.id()], 0);
+}
+
+int ViommuRequestQueue::take_error(std::uint32_t domain, Iova iova, std::uint64_t bytes) {
+  int first = 0;
+  std::erase_if(failures_, [&](const Failure& failure) {
+    const bool ours = failure.note.domain == domain && failure.note.iova.value - iova.value < bytes;
+    if (ours && first == 0) first = failure.error;
+    return ours;
+  });
+  return first;
 }
 
 void ViommuRequestQueue::kick(Cpu& cpu) {
@@ -66,8 +78,7 @@ void ViommuRequestQueue::retire(Cpu& cpu, std::uint16_t head) {
   cpu.work(cpu.costs().viommu_poll);
   if (!options_.report_errors) return;
   const int error = error_of(ram_.read<virtio_iommu::Tail>(queue_.writable(head)).status);
-  int& slot = errors_[submitters_[head]];
-  if (slot == 0) slot = error;
+  if (error != 0 && notes_[head].type == trace::RequestType::map) failures_.push_back({notes_[head], error});
 }
 
 }  // namespace gnomon::guest

@@ -28,13 +28,13 @@ class ViommuRequestQueue {
  public:
   struct Options {
     Gpa notify;               ///< address of the queue's doorbell
-    bool report_errors = false;  ///< a what-if: a sync returns the failure of requests queued by its CPU; Linux drops it
+    bool report_errors = false;  ///< a what-if: failures of queued MAPs are kept for take_error; Linux drops them
   };
 
   ViommuRequestQueue(VirtqueueDriver& queue, GuestRam& ram, LineMonitor& monitor, Lock& lock, Hpa used_index,
-                     const Options& options, unsigned cpus)
+                     const Options& options)
       : queue_(queue), ram_(ram), monitor_(monitor), lock_(lock), used_index_(used_index), options_(options),
-        errors_(cpus, 0), submitters_(queue_capacity, 0) {}
+        notes_(options.report_errors ? queue_capacity : 0) {}
 
   /// Queues a request without kicking. Its own status is lost (see report_errors). A full ring is synced first.
   /// `queued(cpu)` runs under the lock, at the moment the request is on the ring.
@@ -53,13 +53,17 @@ class ViommuRequestQueue {
     LockGuard guard(lock_, cpu.processor());
     queued(cpu);
     const std::uint16_t head = add_locked(cpu, virtio_iommu::encode(request), note);
+    if (options_.report_errors) notes_[head].type = trace::RequestType::probe;  // its error is returned here alone
     sync_locked(cpu);
     return error_of(ram_.read<virtio_iommu::Tail>(queue_.writable(head)).status);
   }
 
-  /// Kicks and waits until the device has answered every request of every CPU. Returns 0, or with report_errors the
-  /// first error of this CPU's requests since its last sync.
-  int sync(Cpu& cpu);
+  /// Kicks and waits until the device has answered every request of every CPU. Linux returns 0 whatever they came to.
+  void sync(Cpu& cpu);
+
+  /// With report_errors: the error of a drained MAP in [iova, iova + bytes) of the domain, an errno, and forgets it.
+  /// Whoever drained it: another CPU's sync, or an interrupt's on this one. 0: none.
+  int take_error(std::uint32_t domain, Iova iova, std::uint64_t bytes);
 
   static int error_of(virtio_iommu::Status status);
 
@@ -77,9 +81,13 @@ class ViommuRequestQueue {
   Lock& lock_;
   const Hpa used_index_;
   const Options options_;
-  std::vector<int> errors_;                // by CPU, with report_errors
-  std::vector<std::uint16_t> submitters_;  // by head: who queued it
-  std::uint64_t unannounced_ = 0;          // requests added since the last kick
+  struct Failure {
+    RequestNote note;
+    int error = 0;
+  };
+  std::vector<RequestNote> notes_;  // by head, with report_errors
+  std::vector<Failure> failures_;   // drained, not yet taken
+  std::uint64_t unannounced_ = 0;   // requests added since the last kick
 };
 
 }  // namespace gnomon::guest

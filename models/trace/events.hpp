@@ -40,7 +40,8 @@ enum class RequestType : u32 { attach, detach, map, unmap, probe };
 struct MappingAdded { u64 iova; u64 gpa; u64 bytes; u32 domain; u32 cpu; u32 readable; u32 writable; };
 /// The guest's own table no longer maps the range.
 struct MappingRemoved { u64 iova; u64 bytes; u32 domain; u32 cpu; };
-/// One iommu_map or iommu_map_sg returned. `status`: 0, or an errno. From here the device must see the mapping.
+/// One iommu_map or iommu_map_sg of `bytes` returned. `status`: 0, and from here the device must see the mapping, or
+/// an errno, and from here it must see nothing of it.
 struct MapReturned { u64 iova; u64 bytes; u64 took_ps; u32 domain; u32 cpu; u32 runs; u32 status; };
 /// One unmap returned. `deferred`: the invalidation is owed by the flush queue; else no cache may hold the range now.
 struct UnmapReturned { u64 iova; u64 bytes; u64 took_ps; u32 domain; u32 cpu; u32 deferred; u32 reserved; };

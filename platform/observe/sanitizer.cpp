@@ -41,6 +41,8 @@ struct Sanitizer::Page {
 /// Pages of one domain: a two-level table over 36-bit page numbers, filled where touched.
 class Sanitizer::Domain {
  public:
+  std::deque<Deferred> deferred;  // unmaps that wait for a flush, oldest first
+
   Page& page(std::uint64_t number) {
     const std::uint64_t index = number / leaf_pages;
     if (index != cached_index_) {
@@ -130,7 +132,7 @@ void Sanitizer::on(Time at, const trace::MappingRemoved& e) {
 }
 
 void Sanitizer::on(Time at, const trace::MapReturned& e) {
-  if (e.status != 0) return;
+  if (e.status != 0) return settle(at, e.domain, e.iova, e.bytes, "failed map, undone,");
   std::uint64_t invisible = 0;
   for_pages(e.domain, e.iova, e.bytes, [&](std::uint64_t, Page& page) {
     page.visible = true;
@@ -147,15 +149,21 @@ void Sanitizer::on(Time at, const trace::MapReturned& e) {
 }
 
 void Sanitizer::on(Time at, const trace::UnmapReturned& e) {
-  std::uint64_t missing = 0;
-  std::uint64_t late = 0;
+  if (e.deferred == 0) return settle(at, e.domain, e.iova, e.bytes, "strict unmap");
   for_pages(e.domain, e.iova, e.bytes, [&](std::uint64_t, Page& page) {
     if (page.owed != Page::Owed::return_of_unmap) return;
-    if (e.deferred != 0) {
-      page.owed = Page::Owed::flush;
-      page.exposed = !options_.shadowed || page.shadow_gpa != none;  // another CPU's kick may have carried it already
-      return;
-    }
+    page.owed = Page::Owed::flush;
+    page.exposed = !options_.shadowed || page.shadow_gpa != none;  // another CPU's kick may have carried it already
+  });
+  domain(e.domain).deferred.push_back({at, e.iova >> page_shift, e.bytes >> page_shift});
+}
+
+/// The call has returned that had to see the removal of its pages through.
+void Sanitizer::settle(Time at, std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes, const char* call) {
+  std::uint64_t missing = 0;
+  std::uint64_t late = 0;
+  for_pages(domain_id, iova, bytes, [&](std::uint64_t, Page& page) {
+    if (page.owed != Page::Owed::return_of_unmap) return;
     // A request served by the vIOMMU has had its own check at that quiescent point.
     if (page.shadow_gpa != none && !page.reported) {
       page.reported = true;
@@ -166,30 +174,27 @@ void Sanitizer::on(Time at, const trace::UnmapReturned& e) {
     }
     if (!page.reported) page.owed = Page::Owed::nothing;
   });
-  if (e.deferred != 0) {
-    deferred_.push_back({at, e.iova >> page_shift, e.bytes >> page_shift, e.domain});
-    return;
-  }
   if (missing != 0) {
-    raise(at, Verdict::missing_invalidation, e.domain, e.iova, missing << page_shift,
-          fmt::format("the strict unmap of IOVA {:#x} ({} B) returned at {:.3f} us with {} pages still mapped by the "
-                      "hypervisor: its request was queued and never synced",
-                      e.iova, e.bytes, us(at), missing));
+    raise(at, Verdict::missing_invalidation, domain_id, iova, missing << page_shift,
+          fmt::format("the {} of IOVA {:#x} ({} B) returned at {:.3f} us with {} pages still mapped by the hypervisor: its "
+                      "request was queued and never synced",
+                      call, iova, bytes, us(at), missing));
   }
   if (late != 0) {
-    raise(at, Verdict::stale_dma, e.domain, e.iova, late << page_shift,
-          fmt::format("the strict unmap of IOVA {:#x} returned at {:.3f} us while a burst to it was still landing", e.iova,
+    raise(at, Verdict::stale_dma, domain_id, iova, late << page_shift,
+          fmt::format("the {} of IOVA {:#x} returned at {:.3f} us while a burst to it was still landing", call, iova,
                       us(at)));
   }
 }
 
 void Sanitizer::on(Time at, const trace::FlushQueueFlushed& e) {
-  while (!deferred_.empty() && deferred_.front().since.ps() <= e.began_ps) {
-    const Deferred entry = deferred_.front();
-    deferred_.pop_front();
+  std::deque<Deferred>& deferred = domain(e.domain).deferred;
+  while (!deferred.empty() && deferred.front().since.ps() <= e.began_ps) {
+    const Deferred entry = deferred.front();
+    deferred.pop_front();
     std::uint64_t missing = 0;
     const std::uint64_t iova = entry.page << page_shift;
-    for_pages(entry.domain, iova, entry.pages << page_shift, [&](std::uint64_t, Page& page) {
+    for_pages(e.domain, iova, entry.pages << page_shift, [&](std::uint64_t, Page& page) {
       if (page.owed != Page::Owed::flush || page.unmapped_at > entry.since) return;
       if (options_.shadowed && page.shadow_gpa != none && !page.reported) {
         page.reported = true;
@@ -199,7 +204,7 @@ void Sanitizer::on(Time at, const trace::FlushQueueFlushed& e) {
       page.owed = Page::Owed::nothing;
     });
     if (missing == 0) continue;
-    raise(at, Verdict::missing_invalidation, entry.domain, iova, missing << page_shift,
+    raise(at, Verdict::missing_invalidation, e.domain, iova, missing << page_shift,
           fmt::format("IOVA {:#x}, unmapped at {:.3f} us, is still mapped by the hypervisor after the flush that ended at "
                       "{:.3f} us",
                       iova, us(entry.since), us(at)));
@@ -275,6 +280,7 @@ void Sanitizer::on(Time at, const trace::DmaBurst& e) {
     return;
   }
   if (page.owed == Page::Owed::return_of_unmap || page.reported) return;  // the deadline is still to come, or is known
+  page.reported = true;
   raise(at, Verdict::stale_dma, id, e.iova, e.bytes,
         page.gpa == none
             ? fmt::format("a burst to IOVA {:#x} was served at {:.3f} us from host-physical {:#x}; the guest unmapped it at "
@@ -307,6 +313,13 @@ void Sanitizer::end_exposure(Time at, Page& page) {
 }
 
 void Sanitizer::check_teardown(Time at) {
+  for (std::uint32_t id = 0; id < domains_.size(); ++id) {  // windows that nothing has closed
+    if (!domains_[id]) continue;
+    for (const Deferred& entry : domains_[id]->deferred) {
+      for_pages(id, entry.page << page_shift, entry.pages << page_shift,
+                [&](std::uint64_t, Page& page) { end_exposure(at, page); });
+    }
+  }
   if (pinned_ == 0) return;
   raise(at, Verdict::pin_leak, 0, 0, pinned_ << page_shift,
         fmt::format("{} pages are still pinned after every mapping was torn down", pinned_));

@@ -5,7 +5,7 @@
 // the device was served. A disagreement is only a bug once its deadline has passed; the deadlines are:
 //   strict unmap   the return of the unmap
 //   deferred unmap the end of the flush-queue flush that began after it; until then the window is measured (exposure)
-//   map            the return of the map: the device must see it
+//   map            the return of the map: the device must see it, or nothing of it where the map failed
 //   a request      its completion by the vIOMMU (a quiescent point of its range)
 // One defect raises one verdict: what follows from a range already reported is not reported again.
 #pragma once
@@ -68,7 +68,7 @@ class Sanitizer final : public trace::Sink {
   std::uint64_t total() const;
   const std::vector<Finding>& findings() const { return findings_; }
   const Exposure& exposure() const { return exposure_; }
-  /// After teardown: pins that nobody took back.
+  /// After teardown: pins that nobody took back. Exposures still open end here.
   void check_teardown(Time at);
 
  private:
@@ -78,7 +78,6 @@ class Sanitizer final : public trace::Sink {
     Time since;
     std::uint64_t page;
     std::uint64_t pages;
-    std::uint32_t domain;
   };
 
   Domain& domain(std::uint32_t id);
@@ -103,13 +102,13 @@ class Sanitizer final : public trace::Sink {
   template <class E>
   void on(Time, const E&) {}
 
+  void settle(Time at, std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes, const char* call);
   void end_exposure(Time at, Page& page);
   void note_touched(std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes);
 
   SanitizerOptions options_;
   trace::Tracer& tracer_;
   std::vector<std::unique_ptr<Domain>> domains_;
-  std::deque<Deferred> deferred_;
   struct Touched { std::uint32_t domain; std::uint64_t iova, bytes; };
   std::vector<Touched> touched_;  // by the shadow operations of the request in service
   std::array<std::uint64_t, verdict_kinds> counts_{};

@@ -93,7 +93,11 @@ class Resolver {
   /// Constants in the scenario itself would be a private calibration.
   void check_constants(const ScenarioFile& file, const Origins& origins) {
     if (file.study == Study::sensitivity) return;
-    for (const auto& [path, origin] : origins.all()) {
+    for (auto at = origins.all().begin(); at != origins.all().end(); ++at) {
+      const auto& [path, origin] = *at;
+      const auto next = std::next(at);
+      if (next != origins.all().end() && next->first.starts_with(path + "."))
+        continue;  // a table: its keys are told
       if (!path.starts_with("machine.") || path == "machine.profile" || origin.kind != OriginKind::scenario)
         continue;
       diagnostics_.error(origin.where, fmt::format("'{}' is not a scenario's to set", path),

@@ -53,8 +53,7 @@ void GuestSystem::set_up_viommu(LineMonitor& monitor, LockTable& locks) {
   Lock& lock = locks.add("viommu_request", configuration_.guest.spinlock, configuration_.machine.lock);
   viommu_queue_ = std::make_unique<guest::ViommuRequestQueue>(
       *viommu_ring_, ram_, monitor, lock, ram_.to_hpa(viommu_layout_.used_index()),
-      guest::ViommuRequestQueue::Options{viommu_window, configuration_.guest.report_request_errors},
-      static_cast<unsigned>(cpus_.size()));
+      guest::ViommuRequestQueue::Options{viommu_window, configuration_.guest.report_request_errors});
 }
 
 std::unique_ptr<GuestSystem::Device> GuestSystem::make_device(unsigned index) {

@@ -11,19 +11,25 @@ static void show(const char* n, const WholeRun& r) {
 }
 template <class F> void go(const char* n, F f) { try { auto c = f(); show(n, run_whole(c)); } catch (std::exception& e) { fmt::print("== {} THROW {}\n", n, e.what()); } }
 TEST_CASE("x") {
-  go("strict", [] { return base_configuration(); });
-  go("lazy", [] { return lazy_configuration(); });
-  go("lazy think", [] { auto c = lazy_configuration(); c.jobs[0].thinktime = Time::us(200); return c; });
-  for (bool l : {true}) for (bool s : {true, false}) go(fmt::format("64k lazy {} sync_map {}", l, s).c_str(), [&] { auto c = l ? lazy_configuration() : base_configuration(); c.jobs = {random_writes(65536, 1, 200)}; c.guest.sync_map = s; return c; });
-  go("vfio.skip_invalidation", [] { auto c = base_configuration(); c.jobs = {random_writes(4096, 4, 200)}; c.faults.vfio.skip_invalidation = true; return c; });
-  go("psi mask", [] { auto c = base_configuration(); c.jobs = {random_writes(65536, 4, 200)}; c.faults.iommu.ignore_psi_mask = true; return c; });
-  go("psi mask 4k backing", [] { auto c = base_configuration(); c.guest.backing = Backing::pages_4k; c.jobs = {random_writes(65536, 4, 200)}; c.faults.iommu.ignore_psi_mask = true; return c; });
-  go("psi mask clean 4k backing", [] { auto c = base_configuration(); c.guest.backing = Backing::pages_4k; c.jobs = {random_writes(65536, 4, 200)};  return c; });
-  go("keep wc", [] { auto c = base_configuration(); c.jobs = {random_writes(4096, 4, 200)}; c.faults.iommu.keep_walk_cache = true; return c; });
-  for (int q : {1,4}) go("reap wo flush", [&] { auto c = lazy_configuration(); c.jobs = {random_writes(4096, q, 200)}; c.faults.flush_queue.reap_without_flush = true; return c; });
-  for (int q : {2,4,16}) go("past end", [&] { auto c = base_configuration(); c.jobs = {random_writes(4096, q, 200)}; c.faults.viommu.unmap_past_end = true; return c; });
-  go("leak pins", [] { auto c = base_configuration(); c.faults.vfio.leak_pins = true; return c; });
+  for (int q : {4,16,32}) go("psi mask", [&] { auto c = base_configuration(); c.jobs = {random_reads(65536, q, 400)}; c.faults.iommu.ignore_psi_mask = true; return c; });
+  for (bool f : {true, false}) go("dom inv", [&] { auto c = base_configuration(); c.machine.iommu.max_address_mask=0; c.jobs = {random_writes(65536, 16, 200)}; c.guest.backing = Backing::pages_4k; c.faults.iommu.ignore_domain_invalidation = f; return c; });
   for (unsigned lim : {6u, 7u, 8u}) for (int mode : {0, 1, 2}) go(fmt::format("limit {} mode {}", lim, mode).c_str(), [&] { auto c = base_configuration(); c.jobs = {random_writes(4096, 16, 200)}; c.vmm.vfio.dma_entry_limit = lim; c.guest.report_request_errors = mode == 1; c.guest.sync_map = mode != 2; return c; });
   go("late strict", [] { auto c = base_configuration(); c.jobs[0].thinktime = Time::us(100); c.faults.nvme.late_dma = true; return c; });
   go("late lazy", [] { auto c = lazy_configuration(); c.jobs[0].thinktime = Time::us(100);c.faults.nvme.late_dma = true; return c; });
+  go("lazy full", [] { auto c = lazy_configuration(); c.jobs = {random_writes(4096, 4, 2000)}; return c; });
+  go("lazy full 4 cpu", [] { auto c = lazy_configuration(); c.guest.vcpus=4; c.jobs = {random_writes(4096, 4, 2000)}; c.jobs[0].numjobs=4; return c; });
+  go("strict 4 cpu", [] { auto c = base_configuration(); c.guest.vcpus=4; c.jobs = {random_writes(4096, 4, 2000)}; c.jobs[0].numjobs=4; return c; });
+  go("lazy 4 cpu sq", [] { auto c = lazy_configuration(); c.guest.flush_queue = guest::flush_queue_single; c.guest.vcpus=4; c.jobs = {random_writes(4096, 4, 2000)}; c.jobs[0].numjobs=4; return c; });
+  go("strict 4 cpu ioeventfd", [] { auto c = base_configuration(); c.vmm.service = hypervisor::QueueService::ioeventfd; c.guest.vcpus=4; c.jobs = {random_writes(4096, 4, 2000)}; c.jobs[0].numjobs=4; return c; });
+  go("strict 4 cpu worker", [] { auto c = base_configuration(); c.vmm.service = hypervisor::QueueService::worker; c.guest.vcpus=4; c.jobs = {random_writes(4096, 4, 2000)}; c.jobs[0].numjobs=4; return c; });
+  go("bare", [] { auto c = base_configuration(); c.hypervisor = scenario::HypervisorKind::none; c.viommu= scenario::ViommuKind::none; c.guest.translated=false; return c; });
+  go("passthrough", [] { auto c = base_configuration(); c.viommu= scenario::ViommuKind::none; c.guest.translated=false; return c; });
+  go("two devices", [] { auto c = base_configuration(); c.nvme_devices = 2; return c; });
+  go("64k no indirect", [] { auto c = base_configuration(); c.vmm.indirect = false; c.jobs = {random_writes(65536, 4, 200)}; return c; });
+  go("64k no eventidx lazy", [] { auto c = lazy_configuration(); c.vmm.event_idx = false; c.jobs = {random_writes(65536, 4, 200)}; return c; });
+  go("2M", [] { auto c = base_configuration(); c.jobs = {random_writes(2<<20, 4, 50)}; return c; });
+  go("kernel 6.1", [] { auto c = base_configuration(); c.guest.sync_map=false; c.guest.sync_map_can_fail=false; return c; });
+  go("queue 16", [] { auto c = base_configuration(); c.vmm.request_queue_size = 16; c.guest.buffers.runs_per_64k=16; c.viommu_page_sizes=0x1000; c.jobs = {random_writes(131072, 4, 100)}; return c; });
+  go("queue 16 lazy", [] { auto c = lazy_configuration(); c.vmm.request_queue_size = 16; c.guest.buffers.runs_per_64k=16; c.viommu_page_sizes=0x1000; c.jobs = {random_writes(131072, 4, 100)}; return c; });
+  go("poll interval", [] { auto c = base_configuration(); c.machine.host_iommu.poll_interval = Time::us(1); return c; });
 }

@@ -25,8 +25,9 @@ class Sandbox {
     std::string name = (fs::temp_directory_path() / "gnomon-scenario-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     folder_ = name;
-    write("jobs.fio", "[global]\nfilename=/dev/nvme0n1\ndirect=1\nioengine=libaio\nruntime=10\ntime_based\n\n"
-                      "[page]\nrw=randrw\nbs=4k\niodepth=128\nsize=1G\n\n[big]\nrw=randwrite\nbs=64k\nsize=1G\n");
+    write("jobs.fio",
+          "[global]\nfilename=/dev/nvme0n1\ndirect=1\nioengine=libaio\nruntime=10\ntime_based\n\n"
+          "[page]\nrw=randrw\nbs=4k\niodepth=128\nsize=1G\n\n[big]\nrw=randwrite\nbs=64k\nsize=1G\n");
   }
   ~Sandbox() { fs::remove_all(folder_); }
   Sandbox(const Sandbox&) = delete;
@@ -51,6 +52,7 @@ class Sandbox {
 };
 
 inline constexpr std::string_view header =
-    "title = \"t\"\n[machine]\nprofile = \"intel-desktop-2023\"\n[workload]\nfio = \"jobs.fio\"\nsection = \"page\"\n";
+    "title = \"t\"\n[machine]\nprofile = \"intel-desktop-2023\"\n[workload]\nfio = \"jobs.fio\"\nsection = "
+    "\"page\"\n";
 
 }  // namespace scenario_test

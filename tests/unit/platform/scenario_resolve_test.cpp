@@ -49,17 +49,17 @@ TEST_CASE("kernels make of a command line what they do", "[scenario]") {
     const char* guest;
     bool translated, deferred, per_cpu, sync_map;
   };
-  const Row row = GENERATE(
-      Row{"kernel = \"6.12\"", true, true, true, true},
-      Row{"kernel = \"6.12\"\ncmdline = \"iommu.strict=1\"", true, false, true, true},
-      Row{"kernel = \"6.12\"\ncmdline = \"iommu.strict=1 iommu.strict=0\"", true, true, true, true},
-      Row{"kernel = \"6.12\"\nflush_queue = \"single\"\nsync_map = false", true, true, false, false},
-      Row{"kernel = \"6.12\"\ncmdline = \"iommu.passthrough=1\"", false, false, true, true},
-      Row{"kernel = \"6.5-rfc\"", true, true, false, true},
-      Row{"kernel = \"6.5-rfc\"\nflush_queue = \"per-cpu\"", true, true, true, true},
-      Row{"kernel = \"6.7\"", true, false, true, false},
-      Row{"kernel = \"6.1\"\ncmdline = \"iommu.strict=0\"", true, false, true, false},
-      Row{"kernel = \"6.1\"\ncmdline = \"intel_iommu=strict\"", true, false, true, false});
+  const Row row =
+      GENERATE(Row{"kernel = \"6.12\"", true, true, true, true},
+               Row{"kernel = \"6.12\"\ncmdline = \"iommu.strict=1\"", true, false, true, true},
+               Row{"kernel = \"6.12\"\ncmdline = \"iommu.strict=1 iommu.strict=0\"", true, true, true, true},
+               Row{"kernel = \"6.12\"\nflush_queue = \"single\"\nsync_map = false", true, true, false, false},
+               Row{"kernel = \"6.12\"\ncmdline = \"iommu.passthrough=1\"", false, false, true, true},
+               Row{"kernel = \"6.5-rfc\"", true, true, false, true},
+               Row{"kernel = \"6.5-rfc\"\nflush_queue = \"per-cpu\"", true, true, true, true},
+               Row{"kernel = \"6.7\"", true, false, true, false},
+               Row{"kernel = \"6.1\"\ncmdline = \"iommu.strict=0\"", true, false, true, false},
+               Row{"kernel = \"6.1\"\ncmdline = \"intel_iommu=strict\"", true, false, true, false});
   INFO(row.guest);
   const ResolvedVariant variant = guest_of(row.guest);
   const Configuration& c = variant.configuration;
@@ -93,9 +93,10 @@ TEST_CASE("an untrusted device is strict whatever the command line says", "[scen
 
 TEST_CASE("--set wins over variants, and both know where they are from", "[scenario]") {
   Sandbox box;
-  const std::string text = std::string{header} +
-                           "[[variant]]\nname = \"few\"\nset = { \"guest.vcpus\" = 2 }\n"
-                           "[[variant]]\nname = \"many\"\nset = { \"guest.vcpus\" = 8, \"workload.runtime\" = \"1s\" }\n";
+  const std::string text =
+      std::string{header} +
+      "[[variant]]\nname = \"few\"\nset = { \"guest.vcpus\" = 2 }\n"
+      "[[variant]]\nname = \"many\"\nset = { \"guest.vcpus\" = 8, \"workload.runtime\" = \"1s\" }\n";
   auto resolved = box.resolve(text);
   REQUIRE(resolved);
   REQUIRE(resolved->variants.size() == 2);
@@ -111,7 +112,8 @@ TEST_CASE("--set wins over variants, and both know where they are from", "[scena
 
 TEST_CASE("a matrix multiplies the variants", "[scenario]") {
   Sandbox box;
-  auto resolved = box.resolve(std::string{header} + "[matrix]\n\"guest.vcpus\" = [1, 2]\n\"guest.hz\" = [100, 250, 1000]\n");
+  auto resolved =
+      box.resolve(std::string{header} + "[matrix]\n\"guest.vcpus\" = [1, 2]\n\"guest.hz\" = [100, 250, 1000]\n");
   INFO(box.said);
   REQUIRE(resolved);
   REQUIRE(resolved->variants.size() == 6);
@@ -119,7 +121,9 @@ TEST_CASE("a matrix multiplies the variants", "[scenario]") {
   CHECK(resolved->variants[5].name == "vcpus=2,hz=1000");
   CHECK(resolved->variants[4].configuration.guest.vcpus == 2);
   CHECK(resolved->variants[4].configuration.guest.hz == 250);
-  resolved = box.resolve(std::string{header} + "[[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\n[matrix]\n\"guest.vcpus\" = [1, 2]\n");
+  resolved =
+      box.resolve(std::string{header} +
+                  "[[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\n[matrix]\n\"guest.vcpus\" = [1, 2]\n");
   REQUIRE(resolved);
   CHECK(resolved->variants[3].name == "b,vcpus=2");
 }
@@ -128,7 +132,7 @@ TEST_CASE("constants are the machine's, unless they are what is studied", "[scen
   Sandbox box;
   const std::string variant = "[[variant]]\nname = \"x\"\nset = { \"machine.hypervisor.exit\" = \"2us\" }\n";
   CHECK_FALSE(box.resolve(std::string{header} + variant));
-  CHECK_THAT(box.said, Contains("a.toml:9:10: error: 'machine.hypervisor.exit' is not a variant's to set"));
+  CHECK_THAT(box.said, Contains("a.toml:9:9: error: 'machine.hypervisor.exit' is not a variant's to set"));
   const auto study = box.resolve("study = \"sensitivity\"\n" + std::string{header} + variant);
   INFO(box.said);
   REQUIRE(study);
@@ -152,14 +156,15 @@ TEST_CASE("sections as a string or a list, each error at its place", "[scenario]
 
 TEST_CASE("every fault has a key, and every key reaches its switch", "[scenario]") {
   const auto flags = [](const Faults& f) {
-    return std::vector<bool>{f.driver.skip_iotlb_sync, f.flush_queue.reap_without_flush, f.viommu.unmap_first_piece_only,
-                             f.viommu.unmap_past_end, f.vfio.skip_invalidation, f.vfio.leak_pins,
-                             f.iommu.ignore_psi_mask, f.iommu.ignore_domain_invalidation, f.iommu.keep_walk_cache,
-                             f.nvme.late_dma};
+    return std::vector<bool>{f.driver.skip_iotlb_sync,        f.flush_queue.reap_without_flush,
+                             f.viommu.unmap_first_piece_only, f.viommu.unmap_past_end,
+                             f.vfio.skip_invalidation,        f.vfio.leak_pins,
+                             f.iommu.ignore_psi_mask,         f.iommu.ignore_domain_invalidation,
+                             f.iommu.keep_walk_cache,         f.nvme.late_dma};
   };
-  const std::vector<std::string> keys{"skip_iotlb_sync", "reap_without_flush", "unmap_first_piece_only", "unmap_past_end",
-                                      "skip_invalidation", "leak_pins", "ignore_psi_mask", "ignore_domain_invalidation",
-                                      "keep_walk_cache", "late_dma"};
+  const std::vector<std::string> keys{
+      "skip_iotlb_sync", "reap_without_flush", "unmap_first_piece_only",     "unmap_past_end",  "skip_invalidation",
+      "leak_pins",       "ignore_psi_mask",    "ignore_domain_invalidation", "keep_walk_cache", "late_dma"};
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto found = flags(guest_of("", "[faults]\n" + keys[i] + " = true\n").configuration.faults);
     for (std::size_t j = 0; j < found.size(); ++j) CHECK(found[j] == (i == j));
@@ -187,8 +192,8 @@ TEST_CASE("machine profiles hold every constant, each with its provenance", "[sc
 
 TEST_CASE("a machine has no defaults", "[scenario]") {
   config::Diagnostics diagnostics;
-  const auto document =
-      config::parse_document("title = \"half a machine\"\n", "m.toml", config::OriginKind::machine_profile, diagnostics);
+  const auto document = config::parse_document("title = \"half a machine\"\n", "m.toml",
+                                               config::OriginKind::machine_profile, diagnostics);
   MachineProfile profile;
   const auto origins = config::bind(profile, *document, diagnostics);
   CHECK_FALSE(diagnostics.has_errors());

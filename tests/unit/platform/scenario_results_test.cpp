@@ -17,12 +17,16 @@ RunRecord record(double bandwidth, std::string status = "ok", double stale = 0) 
   RunRecord r;
   r.status = std::move(status);
   r.trace_hash = "00000000000000ab";
-  r.metrics = {{"io.bw_bytes_per_s", bandwidth}, {"io.iops", bandwidth / 4096}, {"io.lat_ns.mean", 2'250'500.0},
+  r.metrics = {{"io.bw_bytes_per_s", bandwidth},
+               {"io.iops", bandwidth / 4096},
+               {"io.lat_ns.mean", 2'250'500.0},
                {"sanitizer.stale_dma", stale}};
   return r;
 }
 
-VariantResult variant(const std::string& name, double bandwidth) { return summarise(name, {record(bandwidth)}, {}); }
+VariantResult variant(const std::string& name, double bandwidth) {
+  return summarise(name, {record(bandwidth)}, {});
+}
 
 scenario::Expectation figure(const std::string& name, double value, double tolerance) {
   scenario::Expectation e;
@@ -39,7 +43,7 @@ TEST_CASE("statistics over seeds: sample deviation, Student's interval", "[resul
   const Statistic s = statistic({2, 4, 4, 4, 5, 5, 7, 9});
   CHECK(s.n == 8);
   CHECK(s.mean == Approx(5));
-  CHECK(s.stddev == Approx(2.13809));           // sqrt(32 / 7)
+  CHECK(s.stddev == Approx(2.13809));              // sqrt(32 / 7)
   CHECK(s.ci95 == Approx(1.78749).epsilon(1e-4));  // t(0.975, 7) = 2.364624
   CHECK(statistic({3}) == Statistic{3, 0, 0, 1});
   CHECK(statistic({}) == Statistic{0, 0, 0, 0});
@@ -115,7 +119,8 @@ TEST_CASE("what did not run is skipped, what did not end fails", "[results]") {
 }
 
 TEST_CASE("exit codes are the contract's", "[results]") {
-  const auto code = [](const std::vector<VariantResult>& variants, const std::vector<scenario::Expectation>& expected,
+  const auto code = [](const std::vector<VariantResult>& variants,
+                       const std::vector<scenario::Expectation>& expected,
                        bool check = true) { return exit_code(variants, evaluate(expected, variants), check); };
   CHECK(code({variant("a", 1)}, {figure("a", 1, 0)}) == 0);
   CHECK(code({variant("a", 1)}, {figure("a", 2, 0)}) == 1);
@@ -134,7 +139,9 @@ TEST_CASE("exit codes are the contract's", "[results]") {
 
 TEST_CASE("the sanitizer's verdicts are failures unless they are foreseen", "[results]") {
   const std::vector variants{summarise("a", {record(1, "ok", 3)}, {})};
-  const auto code = [&](std::vector<scenario::Expectation> e) { return exit_code(variants, evaluate(e, variants), false); };
+  const auto code = [&](std::vector<scenario::Expectation> e) {
+    return exit_code(variants, evaluate(e, variants), false);
+  };
   CHECK(code({}) == 1);
   scenario::Expectation e = figure("a", 3, 0);
   e.metric = "sanitizer.stale_dma";
@@ -238,9 +245,12 @@ TEST_CASE("the table: a variant a row, figures in their units", "[results]") {
   result.expectations = evaluate({figure("host", 2'684'354'560, 0), relative}, result.variants);
   CHECK(to_table(result) ==
         "s: t\n\n"
-        "variant      bandwidth     IOPS  mean latency  figure                    simulated    published    error  verdict\n"
-        "host       2.500 GiB/s  655.4 k      2.251 ms  io.bw_bytes_per_s         2.500 GiB/s  2.500 GiB/s   +0.0 %  ok\n"
-        "strict     2.032 GiB/s  532.8 k      2.251 ms  io.bw_bytes_per_s / host        0.813        0.900   -0.087  FAILED\n"
+        "variant    bandwidth     IOPS  mean latency  figure                      simulated    published   error  "
+        "verdict\n"
+        "host     2.500 GiB/s  655.4 k      2.251 ms  io.bw_bytes_per_s         2.500 GiB/s  2.500 GiB/s  +0.0 %  "
+        "ok\n"
+        "strict   2.032 GiB/s  532.8 k      2.251 ms  io.bw_bytes_per_s / host        0.813        0.900  -0.087  "
+        "FAILED\n"
         "FAILED: strict io.bw_bytes_per_s / host: off by -0.087, more than 0.02\n");
 }
 

@@ -44,13 +44,16 @@ class Resolver {
 
  private:
   std::optional<Document> read() {
-    const std::string name = options_.shown_as.empty() ? path_.string() : options_.shown_as;
-    auto document = config::read_document(path_.string(), OriginKind::scenario, diagnostics_);
-    if (document && name != path_.string()) {
-      std::ifstream in{path_, std::ios::binary};
+    std::ifstream in;
+    if (!options_.shown_as.empty()) in.open(path_, std::ios::binary);
+    std::optional<Document> document;
+    if (in.is_open() && in) {
       std::ostringstream text;
       text << in.rdbuf();
-      document = config::parse_document(std::move(text).str(), name, OriginKind::scenario, diagnostics_);
+      document =
+          config::parse_document(std::move(text).str(), options_.shown_as, OriginKind::scenario, diagnostics_);
+    } else {
+      document = config::read_document(path_.string(), OriginKind::scenario, diagnostics_);
     }
     return document ? std::optional{with_settings(*document)} : std::nullopt;
   }

@@ -5,8 +5,9 @@
 set -euo pipefail
 cd -- "$1"
 
-# folder: the folders of this repository it may include from, besides itself; + after the folder: it may see SystemC.
-# Pure code first. A model's shell knows its own core and what all models share, never a sibling.
+# folder: the folders of this repository it may include from, besides itself. + after a folder: it may see SystemC.
+# shared stands for what every pure core may use. A model's shell knows its own core and the fabric, never a sibling.
+shared='models/base models/spec models/memory models/trace models/cpu/core'
 rules='
 models/base:
 models/spec:             models/base
@@ -14,25 +15,26 @@ models/trace:            models/base
 models/memory:           models/base
 models/pgtable:          models/base models/spec models/memory
 models/cpu/core:         models/base models/trace
-models/iommu/core:       models/base models/spec models/memory models/pgtable models/trace models/cpu/core
-models/hypervisor/core:  models/base models/spec models/memory models/pgtable models/trace models/cpu/core
-models/nvme/core:        models/base models/spec models/memory models/pgtable models/trace models/cpu/core
-guest:                   models/base models/spec models/memory models/trace models/cpu/core
+models/iommu/core:       shared models/pgtable
+models/hypervisor/core:  shared models/pgtable
+models/nvme/core:        shared
+guest:                   shared
 platform/config:         models/base
 platform/observe:        models/base models/spec models/trace guest
-platform/scenario:       models/*/config.hpp models/*/core models/base models/memory models/spec guest platform/config platform/observe
-platform/results:        models/base models/trace guest platform/config platform/observe platform/run platform/scenario
-models/fabric+:          models/base models/spec models/memory models/trace models/cpu/core
-models/cpu+:             models/base models/spec models/memory models/trace models/fabric
-models/iommu+:           models/base models/spec models/memory models/trace models/fabric models/cpu/core
-models/hypervisor+:      models/base models/spec models/memory models/trace models/fabric models/cpu/core
-models/nvme+:            models/base models/spec models/memory models/trace models/fabric models/cpu/core
+platform/scenario:       shared models/*/core models/*/config.hpp guest platform/config platform/observe
+platform/results:        shared guest platform/config platform/observe platform/run platform/scenario
+models/fabric+:          shared
+models/cpu+:             shared models/fabric
+models/iommu+:           shared models/fabric
+models/hypervisor+:      shared models/fabric
+models/nvme+:            shared models/fabric
 platform/wiring+:        models guest platform/scenario platform/observe
 platform/run+:           models guest platform
 apps+:                   models guest platform
 '
 
-find models guest platform apps -name '*.[ch]pp' -exec grep -nHE '^[ \t]*#[ \t]*include' {} + | sort | awk -v rules="$rules" '
+find models guest platform apps -name '*.[ch]pp' -exec grep -nHE '^[ \t]*#[ \t]*include' {} + | sort |
+  awk -v rules="${rules//shared/$shared}" '
   # fits(PATH, FOLDER): PATH lies in FOLDER, in which a star stands for one name.
   function fits(path, folder) {
     gsub(/\./, "[.]", folder); gsub(/\*/, "[^/]*", folder)
@@ -58,7 +60,7 @@ find models guest platform apps -name '*.[ch]pp' -exec grep -nHE '^[ \t]*#[ \t]*
     if (header ~ /^<(systemc|tlm)/) { if (!(home in shell)) breach(home " is pure and includes " header); next }
     if (header !~ /^"/) next
     gsub(/"/, "", header); sub(/[ \t].*/, "", header)
-    if (header !~ /^(models|guest|platform|apps|tests)\//) { breach(header " is not named from the root of the repository"); next }
+    if (header !~ /^(models|guest|platform|apps|tests)\//) { breach(header " is not named from the root"); next }
     ok = fits(header, home)
     count = split(allowed[home], target, " ")
     for (i = 1; i <= count; ++i) ok = ok || fits(header, target[i])

@@ -10,7 +10,7 @@ while IFS= read -r -d '' file; do
     found=1
   fi
 done < <(find . \( -path ./build -o -path ./out -o -path ./.git -o -path ./.cache \) -prune -o -type f \
-  \( -name '*.[ch]pp' -o -name '*.proto' -o -name '*.cmake' -o -name CMakeLists.txt -o -name '*.sh' -o -name '*.awk' \
-  -o -name '*.py' -o -path ./gnomon -o -path ./.ci/run -o -path './platform/machines/*.toml' \
+  \( -name '*.[ch]pp' -o -name '*.proto' -o -name '*.cmake' -o -name CMakeLists.txt -o -name '*.sh' \
+  -o -name '*.awk' -o -name '*.py' -o -path ./gnomon -o -path ./.ci/run -o -path './platform/machines/*.toml' \
   -o -path './guest/kernels/*.toml' \) -print0 | sort -z)
 exit "$found"

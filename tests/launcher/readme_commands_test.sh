@@ -7,8 +7,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 source tests/support/expect.sh
 script=$PWD/tests/support/readme_commands.sh
 
-printf '#!/usr/bin/env bash\necho "$*" >>calls\n! read -r _ || echo "reads standard input" >>calls\n[[ $1 != bad ]]\n' \
-  >"$world/gnomon"
+printf '%s\n' '#!/usr/bin/env bash' 'echo "$*" >>calls' '! read -r _ || echo "reads standard input" >>calls' \
+  '[[ $1 != bad ]]' >"$world/gnomon"
 chmod +x "$world/gnomon"
 cd "$world"
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# For shell tests to source: expectations that go on after a failure, a scratch folder $world, an exit code that tells.
+# For shell tests to source: expectations that go on after a failure, a scratch folder $world, and an exit code.
 failures=0
 world=$(mktemp -d)
 trap 'rm -rf -- "$world"; ((failures == 0)) || exit 1' EXIT

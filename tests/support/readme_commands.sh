@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# readme_commands.sh FILE: runs each command of FILE's ```sh blocks that starts with ./gnomon, from the current folder,
-# and closes with `N passed, N failed`. Not run: a line marked `# not in CI`, and `./gnomon test` itself, which .ci/run
+# readme_commands.sh FILE: runs each command of FILE's ```sh blocks that starts with ./gnomon, in the current folder,
+# and closes with `N passed, N failed`. Not run: a line marked `# not in CI`, and plain `./gnomon test`, which .ci/run
 # has run by then. A backslash at the end of a line joins it to the next.
 set -euo pipefail
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# CTest's JUnit file -> test cases by layer, and the closing line `N passed, N failed`. Exit 1 where anything failed.
-# A Catch2 binary counts its test cases, by its own last word; any other test counts as one. What did not run, or went
-# wrong without a failed test case (a crash, a timeout, a leak at exit), counts as one failed.
+# CTest's JUnit file -> test cases by layer and the closing line `N passed, N failed`. Exit 1 where anything failed.
+# A Catch2 binary counts its test cases, by its own last word; any other test counts as one. What did not run, or
+# went wrong without a failed test case (a crash, a timeout, a leak at exit), counts as one failed.
 
 function attribute(name,    from) {
   from = index($0, " " name "=\"") + length(name) + 3

@@ -9,6 +9,7 @@
 
 using namespace scenario_test;
 using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -108,6 +109,12 @@ TEST_CASE("--set wins over variants, and both know where they are from", "[scena
   REQUIRE(resolved);
   CHECK(resolved->variants[1].configuration.guest.vcpus == 3);
   CHECK_THAT(resolved->variants[1].effective_toml, Contains("vcpus = 3  # --set"));
+}
+
+TEST_CASE("a syntax error is told under the name the caller gave", "[scenario]") {
+  Sandbox box;
+  CHECK_FALSE(box.resolve("title = \"t\"\n[machine\n"));
+  CHECK_THAT(box.said, StartsWith("a.toml:2:9: error: "));
 }
 
 TEST_CASE("a matrix multiplies the variants", "[scenario]") {

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same configuration and seed are the same run, whoever watches it.
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "tests/support/whole_run.hpp"
+#include "tests/unit/observe/scratch_folder.hpp"
+
+namespace gnomon::test {
+namespace {
+
+scenario::Configuration four_cpus() {
+  scenario::Configuration c = lazy_configuration();
+  c.guest.vcpus = 4;
+  c.jobs = {random_writes(4096, 4, 200)};
+  c.jobs[0].numjobs = 4;
+  return c;
+}
+
+TEST_CASE("same configuration, same seed: the same run to the last number") {
+  const auto make = GENERATE(base_configuration, lazy_configuration, four_cpus);
+  const WholeRun first = run_whole(make());
+  const WholeRun second = run_whole(make());
+  CHECK(first.result.trace_hash == second.result.trace_hash);
+  CHECK(first.result.metrics == second.result.metrics);
+  CHECK(first.result.fio_json == second.result.fio_json);
+}
+
+TEST_CASE("another seed is another run") {
+  const auto make = GENERATE(base_configuration, four_cpus);
+  scenario::Configuration other = make();
+  other.seed = 2;
+  CHECK(run_whole(make()).result.trace_hash != run_whole(other).result.trace_hash);
+}
+
+TEST_CASE("observers change nothing") {
+  const scenario::Configuration c = four_cpus();
+  const std::uint64_t alone = run_whole(c).result.trace_hash;
+  const observe::test::ScratchFolder folder;
+  const std::string path = folder.path() / "run.perfetto-trace";
+  const WholeRun watched = run_whole(c, Keep::events, path);
+  CHECK(watched.result.output_error == "");
+  CHECK(watched.result.trace_hash == alone);
+  CHECK(std::filesystem::file_size(path) > 100'000);
+  CHECK(watched.metric("sim.trace_events") == static_cast<double>(watched.events.size()));
+}
+
+}  // namespace
+}  // namespace gnomon::test

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// One bug after another is planted, and the sanitizer must say exactly what it is. Without the bug it must be silent.
+#include <catch2/catch.hpp>
+#include <functional>
+
+#include "tests/support/whole_run.hpp"
+
+namespace gnomon::test {
+namespace {
+
+using scenario::Configuration;
+using trace::Verdict;
+
+struct Exhibit {
+  const char* name;
+  std::function<Configuration()> setting;
+  std::function<void(Configuration&)> plant;
+  Verdict verdict;
+};
+
+Configuration writes(std::uint64_t bytes, std::uint32_t depth) {
+  Configuration c = base_configuration();
+  c.jobs = {random_writes(bytes, depth, 200)};
+  return c;
+}
+
+/// Several at a time, of which the drive finishes the later first: an IOVA comes back with another buffer.
+Configuration reads_64k(Backing backing) {
+  Configuration c = base_configuration();
+  c.guest.backing = backing;
+  c.jobs = {random_reads(64 * 1024, 4, 200)};
+  return c;
+}
+
+/// 12 KiB in one MAP, which the vIOMMU shadows in pieces of 4 and 8 KiB.
+Configuration pieces() {
+  Configuration c = writes(12 * 1024, 1);
+  c.guest.buffers.runs_per_64k = 1;
+  c.viommu_page_sizes = page_size;
+  return c;
+}
+
+/// The host refuses mappings: it has room for the drive's five and two more.
+void limit_host(Configuration& c) { c.vmm.vfio.dma_entry_limit = 7; }
+
+const std::vector<Exhibit>& exhibits() {
+  static const std::vector<Exhibit> all{
+      {"driver.skip_iotlb_sync", [] { return writes(4096, 1); },
+       [](Configuration& c) { c.faults.driver.skip_iotlb_sync = true; }, Verdict::missing_invalidation},
+      {"vfio.skip_invalidation", [] { return writes(4096, 4); },
+       [](Configuration& c) { c.faults.vfio.skip_invalidation = true; }, Verdict::stale_dma},
+      {"iommu.ignore_psi_mask, a run is one piece of several pages", [] { return reads_64k(Backing::thp_2m); },
+       [](Configuration& c) { c.faults.iommu.ignore_psi_mask = true; }, Verdict::stale_dma},
+      {"iommu.ignore_psi_mask, every page a run", [] { return reads_64k(Backing::pages_4k); },
+       [](Configuration& c) { c.faults.iommu.ignore_psi_mask = true; }, Verdict::stale_dma},
+      {"iommu.ignore_domain_invalidation",
+       [] {
+         Configuration c = reads_64k(Backing::pages_4k);
+         c.machine.iommu.max_address_mask = 0;  // more than a page is a domain-selective invalidation
+         return c;
+       },
+       [](Configuration& c) { c.faults.iommu.ignore_domain_invalidation = true; }, Verdict::stale_dma},
+      {"flush_queue.reap_without_flush",
+       [] {
+         Configuration c = lazy_configuration();
+         c.jobs = {random_writes(4096, 4, 600)};
+         return c;
+       },
+       [](Configuration& c) { c.faults.flush_queue.reap_without_flush = true; }, Verdict::early_reuse},
+      {"viommu.unmap_first_piece_only", pieces,
+       [](Configuration& c) { c.faults.viommu.unmap_first_piece_only = true; }, Verdict::shadow_divergence},
+      {"viommu.unmap_past_end", [] { return writes(4096, 4); },
+       [](Configuration& c) { c.faults.viommu.unmap_past_end = true; }, Verdict::shadow_divergence},
+      {"vfio.leak_pins", [] { return writes(4096, 1); }, [](Configuration& c) { c.faults.vfio.leak_pins = true; },
+       Verdict::pin_leak},
+      {"a refused MAP whose error is lost", [] { return writes(4096, 16); }, limit_host, Verdict::map_invisible},
+  };
+  return all;
+}
+
+TEST_CASE("every planted bug raises its own verdict and no other") {
+  const std::size_t index = GENERATE(range(std::size_t{0}, exhibits().size()));
+  const Exhibit& exhibit = exhibits()[index];
+  INFO(exhibit.name);
+  Configuration c = exhibit.setting();
+  exhibit.plant(c);
+  const WholeRun run = run_whole(c);
+  CHECK(run.count(exhibit.verdict) > 0);
+  CHECK(run.count(exhibit.verdict) == run.result.verdicts);
+  REQUIRE_FALSE(run.result.findings.empty());
+  for (const observe::Finding& finding : run.result.findings) {
+    CHECK(finding.verdict == exhibit.verdict);
+    CHECK(finding.explanation.size() > 40);
+  }
+}
+
+TEST_CASE("the same runs without the bug are silent") {
+  const std::size_t index = GENERATE(range(std::size_t{0}, exhibits().size()));
+  INFO(exhibits()[index].name);
+  const WholeRun run = run_whole(exhibits()[index].setting());
+  REQUIRE(run.result.status == run::Status::ok);
+  CHECK(run.result.verdicts == 0);
+  CHECK(run.metric("dma.faults") == 0);
+  CHECK(run.metric("io.errors") == 0);
+}
+
+TEST_CASE("silent in every shape of guest and hypervisor") {
+  Configuration c = GENERATE(base_configuration(), lazy_configuration());
+  c.guest.vcpus = 4;
+  c.jobs = {random_reads(4096, 8, 200), random_writes(64 * 1024, 4, 100)};
+  c.jobs[0].numjobs = 3;
+  SECTION("on the kicking vCPU") {}
+  SECTION("by the main loop's thread") { c.vmm.service = hypervisor::QueueService::ioeventfd; }
+  SECTION("by a worker") { c.vmm.service = hypervisor::QueueService::worker; }
+  SECTION("one flush queue") { c.guest.flush_queue = guest::flush_queue_single; }
+  SECTION("queued spinlocks") { c.guest.spinlock = LockKind::queued; }
+  SECTION("a small ring, without indirect descriptors or EVENT_IDX") {
+    c.vmm.request_queue_size = 16;
+    c.vmm.indirect = c.vmm.event_idx = false;
+  }
+  SECTION("4 KiB pages in host and guest") {
+    c.guest.backing = Backing::pages_4k;
+    c.guest.buffers.runs_per_64k = 16;
+    c.viommu_page_sizes = page_size;
+  }
+  const WholeRun run = run_whole(c);
+  REQUIRE(run.result.status == run::Status::ok);
+  CHECK(run.metric("io.completed") == 700);
+  CHECK(run.result.verdicts == 0);
+  for (const observe::Finding& finding : run.result.findings) WARN(finding.explanation);
+}
+
+TEST_CASE("a refused MAP whose error arrives is a mapping error: the request waits and nothing is lost") {
+  Configuration c = writes(4096, 16);
+  limit_host(c);
+  SECTION("each MAP sent and waited for, as before 6.8") { c.guest.sync_map = false; }
+  SECTION("a driver that returns the errors of queued requests") { c.guest.report_request_errors = true; }
+  const WholeRun run = run_whole(c);
+  REQUIRE(run.result.status == run::Status::ok);
+  CHECK(run.metric("api.map_failures") > 0);
+  CHECK(run.metric("io.requeues") == run.metric("api.map_failures"));
+  CHECK(run.metric("io.completed") == 200);
+  CHECK(run.metric("io.errors") == 0);
+  CHECK(run.metric("dma.faults") == 0);
+  CHECK(run.result.verdicts == 0);
+}
+
+TEST_CASE("a lost error is survived by the drive's retries, at the price of faults") {
+  Configuration c = writes(4096, 16);
+  limit_host(c);
+  const WholeRun run = run_whole(c);
+  CHECK(run.metric("dma.faults") == static_cast<double>(run.count(Verdict::map_invisible)));
+  CHECK(run.metric("io.requeues") == 0);
+  CHECK(run.metric("io.completed") == 200);
+}
+
+TEST_CASE("DMA after its completion: blocked in strict mode, served inside lazy mode's declared window") {
+  const auto late = [](Configuration c) {
+    c.jobs[0].thinktime = Time::us(100);  // the late burst comes 20 us after the completion, the next map later
+    c.faults.nvme.late_dma = true;
+    return run_whole(c);
+  };
+  SECTION("strict: a fault, which is the IOMMU doing its work") {
+    const WholeRun run = late(base_configuration());
+    CHECK(run.metric("dma.faults") == 199);  // the run ends before the last
+    CHECK(run.metric("exposure.dma_beats") == 0);
+    CHECK(run.result.verdicts == 0);
+  }
+  SECTION("lazy: counted as exposure, and no verdict, since lazy mode allows it") {
+    const WholeRun run = late(lazy_configuration());
+    CHECK(run.metric("dma.faults") == 0);
+    CHECK(run.metric("exposure.dma_beats") == 199);
+    CHECK(run.result.verdicts == 0);
+  }
+}
+
+}  // namespace
+}  // namespace gnomon::test

@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/validation.md from runs of the scenarios: every published figure beside the simulated one.
+
+    tools/validation_page.py PROGRAM [--check] [--picture FILE.svg]
+
+PROGRAM is the gnomon binary. --check writes nothing and fails when the page is not what the runs say. The picture needs
+Debian's python3-matplotlib; the page does not.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "validation.md"
+SCENARIOS = [
+    "scenarios/virtio-iommu/randwrite-multi.toml",
+    "scenarios/virtio-iommu/randrw-page.toml",
+    "scenarios/virtio-iommu/ryzen-3900x.toml",
+]
+INTRODUCTION = """# Validation: published against simulated
+
+Made by `tools/validation_page.py build/release/apps/gnomon/gnomon`; a test holds it to what the program computes. Every
+figure is of seed 1. Which constants were fitted to which rows stands in `platform/machines/*.toml`; nothing is fitted to
+one variant. A row that misses its tolerance says so here.
+"""
+
+
+def run(program: str, scenario: str) -> dict:
+    command = [program, "run", scenario, "--json", "--trace", "none", "--quiet", "--out", "out/validation"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return json.loads(done.stdout)
+
+
+def figure(value: float) -> str:
+    if value >= 1e6:
+        return f"{value / 2**30:.3f} GiB/s"
+    return f"{value:.3f}"
+
+
+def allowed(e: dict) -> str:
+    if e.get("tolerance") is not None:
+        return f"± {figure(e['tolerance'])}"
+    if e.get("tolerance_percent") is not None:
+        return f"± {e['tolerance_percent']:g} %"
+    low, high = e.get("min"), e.get("max")
+    return " to ".join(figure(x) for x in (low, high) if x is not None)
+
+
+def table(summary: dict) -> str:
+    rows = ["| variant | metric | published | simulated | off by | allowed | holds |", "|---|---|---|---|---|---|---|"]
+    for e in summary["expectations"]:
+        if e.get("order") or not isinstance(e.get("simulated"), (int, float)):
+            continue
+        metric = e["metric"] + (f" / {e['relative_to']}" if e.get("relative_to") else "")
+        value = e.get("value")
+        published = figure(value) if value is not None else (e.get("source") or "").strip()
+        off = f"{100 * (e['simulated'] / value - 1):+.1f} %" if value else ""
+        holds = "yes" if e["ok"] else "**no**"
+        rows.append(f"| {e['variant']} | {metric} | {published} | {figure(e['simulated'])} | {off} | {allowed(e)} | {holds} |")
+    orders = [e for e in summary["expectations"] if e.get("order")]
+    if orders:
+        kept = sum(1 for e in orders if e["ok"])
+        rows.append(f"\n{kept} of {len(orders)} orderings between groups of rows hold.")
+    return "\n".join(rows)
+
+
+def page(summaries: list) -> str:
+    parts = [INTRODUCTION]
+    for path, summary in summaries:
+        parts.append(f"\n## {summary['title']}\n\n`{path}`\n\n{table(summary)}\n")
+    return "".join(parts)
+
+
+def picture(summaries: list, target: str) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "gnomon"
+    from matplotlib import pyplot
+
+    figure_, axes = pyplot.subplots(1, 2, figsize=(11, 4))
+    labels = {"io.bw_bytes_per_s": "64 KiB random writes, 16 jobs:\nbandwidth relative to the host",
+              "io.lat_ns.mean": "4 KiB random reads and writes:\nlatency relative to the host"}
+    for axis, (_, summary) in zip(axes, summaries[:2]):
+        rows = [e for e in summary["expectations"] if e.get("relative_to") and e.get("value") is not None]
+        names = [e["variant"] for e in rows]
+        at = range(len(rows))
+        axis.barh([y + 0.2 for y in at], [e["value"] for e in rows], height=0.36, label="published", color="#9aa7b4")
+        axis.barh([y - 0.2 for y in at], [e["simulated"] for e in rows], height=0.36, label="simulated", color="#2f6f9f")
+        axis.set_yticks(list(at), names)
+        axis.invert_yaxis()
+        axis.set_title(labels[rows[0]["metric"]], fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[1].legend(loc="upper right", fontsize=8)
+    figure_.tight_layout()
+    figure_.savefig(target, metadata={"Date": None})
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("program")
+    arguments.add_argument("--check", action="store_true")
+    arguments.add_argument("--picture")
+    options = arguments.parse_args()
+    program = str(pathlib.Path(options.program).resolve())
+    summaries = [(scenario, run(program, scenario)) for scenario in SCENARIOS]
+    if options.picture:
+        picture(summaries, options.picture)
+    text = page(summaries)
+    if options.check:
+        if PAGE.read_text() == text:
+            return 0
+        print(f"{PAGE.relative_to(ROOT)} is not what the program computes: run tools/validation_page.py", file=sys.stderr)
+        return 1
+    PAGE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -77,7 +77,6 @@ void describe_vmm(Description& d, hypervisor::HypervisorCosts& h) {
   d.constant("hypervisor.eventfd_signal", h.eventfd_signal,
              "the kernel signals an ioeventfd instead of leaving to user space");
   d.constant("hypervisor.eventfd_wake", h.eventfd_wake, "until the thread that polls the eventfd runs");
-  d.constant("hypervisor.interrupt", h.interrupt, "irqfd write to injection");
   d.constant("hypervisor.big_lock", h.big_lock, "taking the VMM's big lock, uncontended");
   d.constant("hypervisor.big_lock_handover", h.big_lock_handover,
              "from one thread's release to a sleeping waiter's return");
@@ -85,8 +84,6 @@ void describe_vmm(Description& d, hypervisor::HypervisorCosts& h) {
   d.constant("hypervisor.descriptor_read", h.descriptor_read, "one descriptor out of guest memory");
   d.constant("hypervisor.mapping_lookup", h.mapping_lookup, "find and change one record in a domain's tree");
   d.constant("hypervisor.notifier", h.notifier, "one notifier call down to the container's listener");
-  d.constant("hypervisor.guest_table_read", h.guest_table_read,
-             "one entry of a guest's page table, by shadowing vIOMMUs");
 }
 
 void describe_vfio(Description& d, hypervisor::HypervisorCosts& h) {
@@ -101,8 +98,6 @@ void describe_vfio(Description& d, hypervisor::HypervisorCosts& h) {
   d.constant("vfio.pte_write", h.pte_write, "one table entry written or cleared, coherent walk");
   d.constant("vfio.table_page", h.table_page, "one page table page allocated and zeroed, or freed");
   d.constant("vfio.software_walk", h.software_walk, "one iova_to_phys");
-  d.constant("vfio.invalidation_submit", h.invalidation_submit,
-             "host IOTLB invalidation and wait, the core's part of it");
 }
 
 void describe_iommu(Description& d, MachineProfile& m) {

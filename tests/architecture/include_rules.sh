@@ -6,7 +6,7 @@ set -euo pipefail
 cd -- "$1"
 
 # folder: the folders of this repository it may include from, besides itself. + after a folder: it may see SystemC.
-# shared stands for what every pure core may use. A model's shell knows its own core and the fabric, never a sibling.
+# shared stands for what every core may use. A model's shell knows its own core and the fabric, never a sibling.
 shared='models/base models/spec models/memory models/trace models/cpu/core'
 rules='
 models/base:
@@ -33,7 +33,7 @@ platform/run+:           models guest platform
 apps+:                   models guest platform
 '
 
-find models guest platform apps -name '*.[ch]pp' -exec grep -nHE '^[ \t]*#[ \t]*include' {} + | sort |
+find models guest platform apps -name '*.[ch]pp' -exec grep -nHE '^[[:space:]]*#[[:space:]]*include' {} + | sort |
   awk -v rules="${rules//shared/$shared}" '
   # fits(PATH, FOLDER): PATH lies in FOLDER, in which a star stands for one name.
   function fits(path, folder) {

@@ -36,8 +36,8 @@ TEST_CASE("another seed is another run") {
 TEST_CASE("observers change nothing") {
   const scenario::Configuration c = four_cpus();
   const std::uint64_t alone = run_whole(c).result.trace_hash;
-  const observe::test::ScratchFolder folder;
-  const std::string path = folder.path() / "run.perfetto-trace";
+  const ScratchFolder folder;
+  const std::string path = folder / "run.perfetto-trace";
   const WholeRun watched = run_whole(c, Keep::events, path);
   CHECK(watched.result.output_error == "");
   CHECK(watched.result.trace_hash == alone);

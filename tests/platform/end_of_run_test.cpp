@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/support/isolated.hpp"
+#include "tests/support/time_text.hpp"
 #include "tests/support/whole_run.hpp"
 
 namespace gnomon::test {

@@ -2,6 +2,7 @@
 // How long unmapped memory stays reachable, and when the flush queue's timer fires.
 #include <catch2/catch.hpp>
 
+#include "tests/support/time_text.hpp"
 #include "tests/support/whole_run.hpp"
 
 namespace gnomon::test {

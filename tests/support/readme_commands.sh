@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# readme_commands.sh FILE: runs each command of FILE's ```sh blocks that starts with ./gnomon, in the current folder,
-# and closes with `N passed, N failed`. Not run: a line marked `# not in CI`, and plain `./gnomon test`, which .ci/run
-# has run by then. A backslash at the end of a line joins it to the next.
+# readme_commands.sh FILE: runs, here, each command of FILE's ```sh blocks that starts with ./gnomon,
+# and closes with `N passed, N failed`. Not run: a line marked `# not in CI`, and plain `./gnomon test`, which
+# .ci/run has run by then. A backslash at the end of a line joins it to the next.
 set -euo pipefail
 
 readme=$1

@@ -37,7 +37,6 @@ struct HypervisorCosts {
   Time mmio_dispatch = Time::ns(500);   ///< from the exit's record to the device's write handler
   Time eventfd_signal = Time::ns(250);  ///< the kernel signals an ioeventfd instead of leaving to user space
   Time eventfd_wake = Time::us(2);      ///< until the thread that polls the eventfd runs
-  Time interrupt = Time::us(1);         ///< irqfd write to injection
 
   // The VMM.
   Time big_lock = Time::ns(40);          ///< taking the big lock, uncontended
@@ -46,7 +45,6 @@ struct HypervisorCosts {
   Time descriptor_read = Time::ns(15);   ///< one descriptor out of guest memory
   Time mapping_lookup = Time::ns(120);   ///< find and change one record in a domain's tree
   Time notifier = Time::ns(300);         ///< one notifier call down to the container's listener
-  Time guest_table_read = Time::ns(60);  ///< one entry of a guest's page table, by shadowing vIOMMUs
 
   // VFIO type1, in the host's kernel.
   Time ioctl_map = Time::ns(1500);           ///< MAP_DMA, whatever its size: entry, checks, slot, lock
@@ -60,7 +58,6 @@ struct HypervisorCosts {
   Time pte_write = Time::ns(2);              ///< one leaf or link written or cleared, coherent walk
   Time table_page = Time::ns(200);           ///< one page table page allocated and zeroed, or freed
   Time software_walk = Time::ns(20);         ///< one iova_to_phys
-  Time invalidation_submit = Time::ns(600);  ///< host IOTLB invalidation and wait, the driver's part of it
 };
 
 }  // namespace gnomon::hypervisor

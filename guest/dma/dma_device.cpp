@@ -20,6 +20,9 @@ TranslatedDma::TranslatedDma(IommuDomain& domain, const DmaDomainOptions& option
       iovas_(options.iova, static_cast<unsigned>(cpus.size())),
       policy_(options.iova, options.limits),
       queue_locks_(queue_locks) {
+  for (unsigned size_class = 0; size_class < iova_size_classes; ++size_class) {
+    depot_trims_.emplace_back(*this, size_class);
+  }
   if (options.deferred) queue_.emplace(options.flush_queue, static_cast<unsigned>(cpus.size()), options.faults);
 }
 
@@ -119,10 +122,23 @@ void TranslatedDma::free_iova(Cpu& cpu, std::uint64_t pfn, std::uint64_t pages) 
   switch (released.path) {
     case IovaFreePath::magazine:
     case IovaFreePath::prev_magazine: cpu.work(costs.iova_cached); break;
-    case IovaFreePath::depot: cpu.work(costs.iova_cached + costs.iova_depot); break;
+    case IovaFreePath::depot: {
+      cpu.work(costs.iova_cached + costs.iova_depot);
+      DepotTrim& trim = depot_trims_[released.size_class];
+      if (options_.iova.depot == DepotKind::trimmed_list && !trim.armed()) {
+        cpu.arm(trim, options_.iova.depot_trim_period);
+      }
+      break;
+    }
     case IovaFreePath::depot_overflow:
     case IovaFreePath::tree: cpu.work(costs.iova_depot + costs.iova_tree_step * released.nodes_visited); break;
   }
+}
+
+void TranslatedDma::trim_depot(Cpu& cpu, DepotTrim& work, unsigned size_class) {
+  const IovaTrim trimmed = iovas_.trim_depot(size_class);
+  cpu.work(cpu.costs().iova_depot + cpu.costs().iova_tree_step * trimmed.nodes_visited);
+  if (trimmed.again) cpu.arm(work, options_.iova.depot_trim_period);
 }
 
 }  // namespace gnomon::guest

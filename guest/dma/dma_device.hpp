@@ -63,6 +63,18 @@ class TranslatedDma final : public DmaDevice, private Timer {
   void reserve(std::uint64_t first, std::uint64_t last) { iovas_.reserve(first, last); }
 
  private:
+  /// The depot's delayed work (6.12): drops one magazine of a size class, and again while there are too many.
+  class DepotTrim final : public Timer {
+   public:
+    explicit DepotTrim(TranslatedDma& dma, unsigned size_class) : dma_(dma), size_class_(size_class) {}
+    void expired(Cpu& cpu) override { dma_.trim_depot(cpu, *this, size_class_); }
+
+   private:
+    TranslatedDma& dma_;
+    unsigned size_class_;
+  };
+
+  void trim_depot(Cpu& cpu, DepotTrim& work, unsigned size_class);
   void queue_iova(Cpu& cpu, Iova iova, std::uint64_t bytes, FreelistHandle freelist);
   void flush(Cpu& cpu, trace::FlushCause cause);
   void reap(Cpu& cpu, unsigned queue);
@@ -75,6 +87,7 @@ class TranslatedDma final : public DmaDevice, private Timer {
   IovaAllocator iovas_;
   DmaIovaPolicy policy_;
   std::optional<FlushQueue> queue_;
+  std::vector<DepotTrim> depot_trims_;  // by size class
   std::vector<Lock>& queue_locks_;
 };
 

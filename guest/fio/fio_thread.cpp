@@ -52,7 +52,10 @@ bool FioThread::turn(Cpu& cpu) {
   if (state_ == State::running && time_is_up(cpu.now())) state_ = State::draining;
   if (state_ == State::running && in_flight_ < job_.iodepth && !exhausted_) {
     if (may_submit(cpu)) {
-      submit(cpu);
+      // One io_submit() for as many as iodepth_batch allows and are ready.
+      for (std::uint32_t n = 0; n < job_.iodepth_batch && in_flight_ < job_.iodepth && may_submit(cpu); ++n) {
+        submit(cpu, n == 0);
+      }
       return true;
     }
     if (!exhausted_) return !ready_.empty() && reap(cpu);  // paced: a timer will wake it
@@ -80,7 +83,7 @@ bool FioThread::may_submit(Cpu& cpu) {
   return false;
 }
 
-void FioThread::submit(Cpu& cpu) {
+void FioThread::submit(Cpu& cpu, bool first_of_call) {
   const std::uint32_t index = idle_units_.back();
   idle_units_.pop_back();
   have_next_ = false;
@@ -93,7 +96,8 @@ void FioThread::submit(Cpu& cpu) {
       next_io_.direction == fio::Direction::read ? trace::Direction::read : trace::Direction::write;
   unit.request = {workload_.next_io(), direction, next_io_.offset, next_io_.bytes, unit.buffer, this, index, 0, 0};
   cpu.emit(trace::IoSubmitted{unit.request.io, next_io_.offset, next_io_.bytes, number_, cpu.id(), direction, 0});
-  cpu.work(cpu.costs().fio_per_io + cpu.costs().io_submit);
+  cpu.work(cpu.costs().fio_per_io);
+  if (first_of_call) cpu.work(cpu.costs().io_submit);
   driver_.submit(cpu, unit.request);
   unit.submitted = cpu.now();
   statistics_.record_submission(next_io_.direction, unit.begun, unit.submitted, in_flight_);

@@ -52,7 +52,7 @@ class FioThread final : public Thread, private BlockClient, private Timer {
   void completed(Cpu& cpu, BlockRequest& request) override;
   void expired(Cpu& cpu) override { home_.wake(*this, cpu); }
   bool may_submit(Cpu& cpu);
-  void submit(Cpu& cpu);
+  void submit(Cpu& cpu, bool first_of_call);
   bool reap(Cpu& cpu);
   void finish(Cpu& cpu);
   bool time_is_up(Time now) const;

@@ -44,7 +44,6 @@ struct Observers {
         sanitizer(sanitizer_options(c, platform), tracer),
         exits(c.machine.exit_names, observe::ExitTable::Scope::window) {
     tracer.add(metrics);
-    tracer.add(sanitizer);
     tracer.add(exits);
     tracer.add(hash);
     if (!options.timeline.empty()) {
@@ -63,6 +62,7 @@ struct Observers {
       tracer.add(*log);
     }
     for (trace::Sink* sink : options.sinks) tracer.add(*sink);
+    tracer.add(sanitizer);  // last: its verdicts come after the event that caused them, for everybody
   }
 
   static observe::Metrics::Names metric_names(const Configuration& c, Platform& platform) {

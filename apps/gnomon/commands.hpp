@@ -41,6 +41,7 @@ int check_command(const CheckOptions& options);
 
 int list_command(const std::string& what);
 int explain_command(const std::string& name);
+int reference_command(const std::string& what);
 
 /// Writes to standard output; throws run::IoError where it cannot.
 void print(const std::string& text);

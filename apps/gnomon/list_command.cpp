@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "apps/gnomon/commands.hpp"
+#include "apps/gnomon/machine_constants.hpp"
 #include "platform/results/verdicts.hpp"
 #include "platform/scenario/data_root.hpp"
 #include "platform/scenario/metric_names.hpp"
@@ -99,14 +100,6 @@ const std::vector<List>& lists() {
   return all;
 }
 
-std::string value_text(const config::Node* node) {
-  if (node == nullptr) return "";
-  if (const std::string* text = node->text()) return *text;
-  if (const auto* whole = std::get_if<std::int64_t>(&node->value)) return fmt::format("{}", *whole);
-  if (const auto* flag = std::get_if<bool>(&node->value)) return *flag ? "true" : "false";
-  return "";
-}
-
 /// What every machine profile says of a constant.
 std::string in_machines(const std::string& path) {
   constexpr std::string_view prefix = "machine.";
@@ -114,13 +107,10 @@ std::string in_machines(const std::string& path) {
   const std::string key = path.substr(prefix.size());
   std::string out;
   for (const std::string& name : scenario::toml_names(scenario::machines_folder())) {
-    config::Diagnostics ignored;
-    const fs::path file = scenario::machines_folder() / (name + ".toml");
-    const auto document = config::read_document(file.string(), config::OriginKind::machine_profile, ignored);
-    const config::Node* constant = document ? document->find(key) : nullptr;
-    if (constant == nullptr || constant->table() == nullptr) continue;
-    const auto part = [&](const char* which) { return value_text(document->find(key + "." + which)); };
-    out += fmt::format("  {:<10}{} ({}: {})\n", name + " ", part("value"), part("kind"), part("source"));
+    const auto profile = profile_document(name);
+    const auto constant = profile ? constant_in(*profile, key) : std::nullopt;
+    if (!constant) continue;
+    out += fmt::format("  {:<10}{} ({}: {})\n", name + " ", constant->value, constant->kind, constant->source);
   }
   return out;
 }

@@ -73,12 +73,15 @@ int main(int argc, char** argv) {
       ->expected(1);
   validate->add_flag("--quiet", validate_options.quiet, "print errors only");
 
-  std::string list_what, explain_what;
+  std::string list_what, explain_what, reference_what;
   CLI::App* list =
       app.add_subcommand("list", "what there is: scenarios, machines, iommus, kernels, policies, metrics, params");
   list->add_option("WHAT", list_what, "which list");
   CLI::App* explain = app.add_subcommand("explain", "a parameter or a metric: meaning, unit, default, source");
   explain->add_option("NAME", explain_what, "its name")->required();
+  CLI::App* reference = app.add_subcommand(
+      "reference", "a page of the reference: params, machine, metrics (Markdown), schema (JSON)");
+  reference->add_option("PAGE", reference_what, "which page");
 
   try {
     app.parse(argc, argv);
@@ -90,6 +93,7 @@ int main(int argc, char** argv) {
     if (validate->parsed()) return app::validate_command(validate_options);
     if (list->parsed()) return app::list_command(list_what);
     if (explain->parsed()) return app::explain_command(explain_what);
+    if (reference->parsed()) return app::reference_command(reference_what);
     return app::run_command(run_options);
   } catch (const run::IoError& error) {
     app::complain(fmt::format("gnomon: {}\n", error.what()));

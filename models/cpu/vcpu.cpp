@@ -28,6 +28,7 @@ void Vcpu::execute() {
   process_resumed();
   ++activations_;
   program_();
+  meet_kernel();  // nobody else may find this process's lead
 }
 
 /// Suspends the process only where somebody else is due before its own time: else nobody could tell the difference, and

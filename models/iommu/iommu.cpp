@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/iommu/iommu.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <variant>
 
@@ -73,26 +74,26 @@ void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   const auto effect =
       bytes == 8 ? core_.write64(offset, value) : core_.write32(offset, static_cast<std::uint32_t>(value));
-  if (effect.queue_pending && !draining_) schedule_queue(global_time() + from_sc(delay));
+  if (effect.queue_pending && batch_ == 0) schedule_queue(global_time() + from_sc(delay));
 }
 
 void Iommu::schedule_queue(Time from) {
   const std::uint64_t ring = vtd::queue_bytes(core_.read64(vtd::reg::iqa));
   const std::uint64_t head = core_.read64(vtd::reg::iqh);
   const std::uint64_t tail = core_.read64(vtd::reg::iqt);
-  const std::uint64_t descriptors = ((tail + ring - head) % ring) / sizeof(vtd::Bits128);
-  draining_ = true;
+  batch_ = std::max<std::uint64_t>(1, ((tail + ring - head) % ring) / sizeof(vtd::Bits128));  // a bad tail costs a look
   submitted_at_ = from;
-  // All that is queued now is executed in one activation, when the last of it would be done.
-  const Time done = from + (timing_.descriptor_fetch + timing_.descriptor_execute) * descriptors;
+  // All that is queued now is executed in one activation, when the last of it would be done; what comes meanwhile then.
+  const Time done = from + (timing_.descriptor_fetch + timing_.descriptor_execute) * batch_;
   notify_at(queue_due_, done);
 }
 
 void Iommu::drain_invalidation_queue() {
   process_resumed();
   ++activations_;
-  while (core_.queue_pending()) carry_out(core_.step());
-  draining_ = false;
+  for (; batch_ > 0 && core_.queue_pending(); --batch_) carry_out(core_.step());
+  batch_ = 0;  // an error may have stopped the queue
+  if (core_.queue_pending()) schedule_queue(global_time());
 }
 
 void Iommu::carry_out(const iommu::InvalidationStep& step) {

@@ -41,7 +41,7 @@ class Iommu final : public sc_core::sc_module {
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
   sc_core::sc_event queue_due_{"queue_due"};
-  bool draining_ = false;
+  std::uint64_t batch_ = 0;  // descriptors at work on
   Time submitted_at_;
   Transaction status_;
 };

@@ -130,7 +130,7 @@ std::vector<UnexpectedVerdict> unexpected_verdicts(const std::vector<VariantResu
   for (const VariantResult& variant : variants) {
     for (const auto& [name, value] : variant.metrics) {
       if (!name.starts_with("sanitizer.") || value.mean == 0) continue;
-      const auto foreseen = [&](const ExpectationResult& e) { return foresees(e, variant.name, name); };
+      const auto foreseen = [&, &metric = name](const ExpectationResult& e) { return foresees(e, variant.name, metric); };
       if (std::none_of(expectations.begin(), expectations.end(), foreseen))
         found.push_back({variant.name, name, value.mean});
     }

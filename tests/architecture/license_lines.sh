@@ -4,13 +4,14 @@
 set -euo pipefail
 cd -- "$1"
 found=0
-while IFS= read -r -d '' file; do
+files=$(find . \( -path ./build -o -path ./out -o -path ./.git -o -path ./.cache \) -prune -o -type f \
+  \( -name '*.[ch]pp' -o -name '*.proto' -o -name '*.cmake' -o -name CMakeLists.txt -o -name '*.sh' \
+  -o -name '*.awk' -o -name '*.py' -o -path ./gnomon -o -path ./.ci/run -o -path './platform/machines/*.toml' \
+  -o -path './guest/kernels/*.toml' \) -print | sort)
+while IFS= read -r file; do
   if ! head -n 3 -- "$file" | grep -q 'SPDX-License-Identifier: Apache-2\.0'; then
     printf '%s: no SPDX-License-Identifier in its first lines\n' "$file"
     found=1
   fi
-done < <(find . \( -path ./build -o -path ./out -o -path ./.git -o -path ./.cache \) -prune -o -type f \
-  \( -name '*.[ch]pp' -o -name '*.proto' -o -name '*.cmake' -o -name CMakeLists.txt -o -name '*.sh' \
-  -o -name '*.awk' -o -name '*.py' -o -path ./gnomon -o -path ./.ci/run -o -path './platform/machines/*.toml' \
-  -o -path './guest/kernels/*.toml' \) -print0 | sort -z)
+done <<<"$files"
 exit "$found"

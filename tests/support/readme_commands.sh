@@ -10,7 +10,7 @@ passed=0 failed=0
 output=$(mktemp)
 trap 'rm -f -- "$output"' EXIT
 
-mapfile -t commands < <(awk '
+lines=$(awk '
   /^ *```/                { inside = !inside && $0 ~ /^ *```sh *$/; next }
   !inside                 { next }
   line == ""              { sub(/^ +/, "") }
@@ -19,7 +19,10 @@ mapfile -t commands < <(awk '
   line ~ /^\.\/gnomon( |$)/ && line !~ /# not in CI/ && line !~ /^\.\/gnomon test *(#.*)?$/ { print line }
                           { line = "" }' "$readme")
 
-if ((${#commands[@]} == 0)); then
+commands=()
+if [[ -n $lines ]]; then
+  mapfile -t commands <<<"$lines"
+else
   echo "$readme: no command to run" >&2
   failed=1
 fi

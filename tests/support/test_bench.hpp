@@ -5,6 +5,7 @@
 #include <tlm_utils/simple_initiator_socket.h>
 #include <tlm_utils/simple_target_socket.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <systemc>
@@ -25,6 +26,11 @@ class Script final : public sc_core::sc_module {
   }
   void wait_until(Time at) {
     wait(to_sc(at - kernel_time()));
+    process_resumed();
+  }
+
+  void wait_for(sc_core::sc_event& event) {
+    wait(event);
     process_resumed();
   }
 
@@ -84,6 +90,7 @@ class Target final : public sc_core::sc_module {
   };
   tlm_utils::simple_target_socket<Target> in{"in"};
   Time latency;
+  bool refuses = false;  ///< an address error
   std::vector<Access> seen;
   std::function<void(Access&, void* data)> answer;  ///< fills what is read, or does more
 
@@ -100,7 +107,7 @@ class Target final : public sc_core::sc_module {
     if (answer) answer(access, payload.get_data_ptr());
     seen.push_back(access);
     delay += to_sc(latency);
-    payload.set_response_status(tlm::TLM_OK_RESPONSE);
+    payload.set_response_status(refuses ? tlm::TLM_ADDRESS_ERROR_RESPONSE : tlm::TLM_OK_RESPONSE);
   }
 };
 

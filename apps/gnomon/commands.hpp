@@ -21,6 +21,7 @@ struct RunOptions {
   bool json = false;
   bool quiet = false;
   bool in_process = false;
+  bool log = false;
 };
 int run_command(const RunOptions& options);
 

@@ -14,10 +14,8 @@
 namespace gnomon::app {
 namespace {
 
-int simulate_one(const scenario::Configuration& configuration, const std::filesystem::path& timeline,
+int simulate_one(const scenario::Configuration& configuration, run::SimulationOptions options,
                  run::Channel& channel) {
-  run::SimulationOptions options;
-  options.timeline = timeline;
   options.on_progress = [&channel](const run::SimulationProgress& p) {
     const Time horizon = p.horizon == Time::max() ? Time{} : p.horizon;
     channel.progress({p.simulated.ps(), horizon.ps(), p.events});
@@ -42,16 +40,19 @@ Plan plan(const scenario::ResolvedScenario& scenario, const ExecutionOptions& op
     for (std::uint64_t n = 0; n < options.repeat; ++n) {
       scenario::Configuration configuration = variant.configuration;
       configuration.seed = options.seed + n;
-      std::filesystem::path timeline;
-      if (options.perfetto && !options.folder.empty())
-        timeline =
-            results::run_folder(options.folder, variant.name, configuration.seed, options.repeat) / "trace.pftrace";
+      run::SimulationOptions simulation;
+      if (!options.folder.empty()) {
+        const auto folder =
+            results::run_folder(options.folder, variant.name, configuration.seed, options.repeat);
+        if (options.perfetto) simulation.timeline = folder / "trace.pftrace";
+        if (options.log) simulation.log = folder / "events.log";
+      }
       const std::string name =
           options.repeat > 1 ? fmt::format("{} seed {}", variant.name, configuration.seed) : variant.name;
       plan.seeds.push_back(configuration.seed);
       plan.variant_of.push_back(i);
-      plan.jobs.push_back({name, [configuration = std::move(configuration), timeline](run::Channel& channel) {
-                             return simulate_one(configuration, timeline, channel);
+      plan.jobs.push_back({name, [configuration = std::move(configuration), simulation](run::Channel& channel) {
+                             return simulate_one(configuration, simulation, channel);
                            }});
     }
   }

@@ -20,6 +20,7 @@ struct ExecutionOptions {
   bool in_process = false;
   bool quiet = false;
   bool perfetto = false;
+  bool log = false;
   std::filesystem::path folder;  ///< where traces go; it has its run folders. Empty: nothing is written
 };
 

@@ -143,6 +143,7 @@ class Runner {
     execution.in_process = options_.in_process;
     execution.quiet = options_.quiet;
     execution.perfetto = perfetto_.value_or(!scenario.file.trace.empty());
+    execution.log = options_.log;
     execution.folder = folder.path();
     results::make_run_folders(folder.path(), selected(scenario, options_.only), options_.seed, options_.repeat);
     const Execution done = execute(scenario, execution);

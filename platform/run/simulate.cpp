@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/run/simulate.hpp"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/basic_file_sink.h>
 
 #include <algorithm>
 #include <chrono>
@@ -54,10 +54,14 @@ struct Observers {
       timeline = std::make_unique<observe::PerfettoTimeline>(std::move(drawing));
       tracer.add(*timeline);
     }
-    if (options.log_events) {
-      auto logger = std::make_shared<spdlog::logger>("events", std::make_shared<spdlog::sinks::stderr_sink_st>());
+    if (!options.log.empty()) {
+      auto file = std::make_shared<spdlog::sinks::basic_file_sink_st>(options.log.string(), true);
+      auto logger = std::make_shared<spdlog::logger>("events", std::move(file));
       logger->set_level(spdlog::level::trace);
       logger->set_pattern("%v");
+      logger->set_error_handler([this, path = options.log.string()](const std::string& what) {
+        if (log_error.empty()) log_error = path + ": " + what;
+      });
       log = std::make_unique<observe::HumanLog>(std::move(logger), c.machine.exit_names);
       tracer.add(*log);
     }
@@ -87,6 +91,7 @@ struct Observers {
   observe::TraceHash hash;
   std::unique_ptr<observe::PerfettoTimeline> timeline;
   std::unique_ptr<observe::HumanLog> log;
+  std::string log_error;  ///< the first line that could not be written
 };
 
 /// Tells how far the simulation has come, a few times a second of the host's clock. The clock decides nothing else.
@@ -185,6 +190,7 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   if (const auto* workload = platform.guest().workload(); workload != nullptr && result.status == Status::ok) {
     report_fio(configuration, platform, *workload, result);
   }
+  result.output_error = observers.log_error;
   if (observers.timeline) {
     if (const std::error_code error = observers.timeline->close()) {
       result.output_error = options.timeline.string() + ": " + error.message();

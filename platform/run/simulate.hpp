@@ -26,7 +26,7 @@ struct SimulationProgress {
 
 struct SimulationOptions {
   std::filesystem::path timeline;                              ///< where the Perfetto trace goes; empty: none
-  bool log_events = false;                                     ///< the human log of every event, to stderr
+  std::filesystem::path log;                                    ///< where the human log of every event goes; empty: none
   std::function<void(const SimulationProgress&)> on_progress;  ///< now and then, at most a few times a second
   std::vector<trace::Sink*> sinks;                             ///< further observers, told last; they outlive the run
 };

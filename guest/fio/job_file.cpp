@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t longest_line = 8192;  // bytes, fio 3.33's OPT_LEN_MAX with its terminator
 constexpr unsigned deepest_include = 16;    // ours: an include cycle ends here
+constexpr unsigned most_includes = 256;     // ours: a file that includes itself twice would double each time
 constexpr std::string_view reserved_words[] = {"pagesize", "mb_memory", "ncpus"};
 
 bool blank(char c) {
@@ -175,6 +176,7 @@ class Reader {
     std::string path(body.substr(first, last - first));
     if (path[0] != '/' && !at.directory.empty()) path = std::string(at.directory) + "/" + path;
     if (at.depth == deepest_include) return report(at, column, "includes are nested deeper than 16");
+    if (++includes_ > most_includes) return report(at, column, "more than 256 includes");
     const auto text = context_.include ? context_.include(path) : std::nullopt;
     if (!text) return report(at, column + first, "cannot read included file '" + path + "'");
     const auto slash = path.rfind('/');
@@ -237,6 +239,7 @@ class Reader {
   std::vector<std::string> seen_;    // section names
   std::string header_file_;
   std::size_t header_column_ = 1;
+  unsigned includes_ = 0;
   bool in_section_ = false;
   bool is_global_ = false;
   bool skipping_ = false;  // an unselected section

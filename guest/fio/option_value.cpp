@@ -167,7 +167,8 @@ std::string_view nearest(std::string_view given, const std::vector<std::string_v
         diagonal = std::exchange(row[j], std::min({replaced, row[j] + 1, row[j - 1] + 1}));
       }
     }
-    if (row.back() < least) least = row.back(), best = candidate;
+    const bool alike = row.back() < std::max(word.size(), candidate.size());  // a letter in common
+    if (alike && row.back() < least) least = row.back(), best = candidate;
   }
   return best;
 }

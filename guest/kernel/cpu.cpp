@@ -2,6 +2,7 @@
 #include "guest/kernel/cpu.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace gnomon::guest {
 
@@ -117,17 +118,18 @@ void Cpu::timer_interrupt() {
 
 void Cpu::run_softirqs() {
   in_softirq_ = true;
-  softirq_pending_ = false;
-  work(costs_.softirq);
-  for (std::size_t i = 0; i < timers_.size();) {
-    Timer* timer = timers_[i];
-    if (timer->expires_ > now()) {
-      ++i;
-      continue;
+  while (std::exchange(softirq_pending_, false)) {  // an interrupt in between may raise it again
+    work(costs_.softirq);
+    for (std::size_t i = 0; i < timers_.size();) {
+      Timer* timer = timers_[i];
+      if (timer->expires_ > now()) {
+        ++i;
+        continue;
+      }
+      timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(i));
+      timer->expires_ = Time::max();
+      timer->expired(*this);
     }
-    timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(i));
-    timer->expires_ = Time::max();
-    timer->expired(*this);
   }
   program_timer();
   processor_.sync();
@@ -148,7 +150,10 @@ void Cpu::arm_at(Timer& timer, Time at) {
 
 void Cpu::program_timer() {
   Time at = next_tick_;
-  for (const Timer* timer : timers_) at = std::min(at, std::max(timer->expires_, now()));
+  for (const Timer* timer : timers_) {
+    const bool due = timer->expires_ <= now();
+    if (!due || !softirq_pending_) at = std::min(at, std::max(timer->expires_, now()));  // else the softirq sees to it
+  }
   if (at == timer_at_) return;
   timer_at_ = at;
   processor_.set_timer(at);

@@ -142,11 +142,19 @@ bool is_empty(const FieldValue& value) {
   return numbers && numbers->empty();
 }
 
+/// How a value of another kind than it has would be written.
+std::string wrong_kind_note(const Row& row) {
+  if (row.kind == Kind::table) return fmt::format("written [{}], its keys below", row.name);
+  if (row.kind == Kind::tables) return fmt::format("each is written [[{}]], its keys below", row.name);
+  if (row.is_list) return "a list is written in brackets, its items parted by commas";
+  return accepted_note(row);
+}
+
 }  // namespace
 
 void report_wrong_kind(const Row& row, const Node& node, const std::string& path, Diagnostics& diagnostics) {
   diagnostics.error(node.where, fmt::format("'{}' expects {}, got {}", path, expected_text(row), node.kind_name()),
-                    accepted_note(row));
+                    wrong_kind_note(row));
 }
 
 std::optional<FieldValue> decode(const Row& row, const Node& node, const std::string& path,

@@ -32,9 +32,15 @@ std::pair<std::size_t, std::size_t> line_range(std::string_view text, unsigned l
 
 /// The commonest slips, told in the terms of the file.
 std::string syntax_note(std::string_view line, const SyntaxError& error) {
-  if (error.message.find("string: unescaped control characters") != std::string_view::npos)
-    return "is the closing quote missing?";
-  if (error.message.find("cannot redefine") != std::string_view::npos) return "a key or a table is given once";
+  const auto says = [&](std::string_view words) { return error.message.find(words) != std::string::npos; };
+  if (says("string: unescaped control characters"))
+    return line.find('\0') == std::string_view::npos ? "is the closing quote missing?" : "the line has a NUL byte";
+  if (says("cannot redefine")) return "a key or a table is given once";
+  if (says("invalid utf-8")) return "the file must be UTF-8";
+  if (says("unknown escape sequence")) return "write \\\\ for a backslash, or the string in '…'";
+  if (says("inline table: ")) return "an inline table stands on one line, its entries parted by commas";
+  if (says("array: ")) return "is a comma missing, or the array's closing ']'?";
+  if (says("saw ':'")) return "a key and its value are parted by '='";
   const auto equals = line.find('=');
   if (equals == std::string_view::npos || error.column <= equals + 1) return {};  // the key is what is wrong
   auto value = line.substr(equals + 1);
@@ -43,6 +49,8 @@ std::string syntax_note(std::string_view line, const SyntaxError& error) {
   while (!value.empty() && (value.back() == ' ' || value.back() == '\r' || value.back() == '\t'))
     value.remove_suffix(1);
   if (value.empty()) return "expected a value after '='";
+  if (says("expected 'inf'") || says("expected 'nan'") || says("expected 'true'") || says("expected 'false'"))
+    return "a string is written in quotes";
   const auto plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
            c == '_' || c == '/';

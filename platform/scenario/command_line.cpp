@@ -112,7 +112,10 @@ class Judge {
     const std::string_view value = equals == std::string_view::npos ? std::string_view{} : word.substr(equals + 1);
     if (std::find(booleans.begin(), booleans.end(), key) != booleans.end()) {
       if (!is_boolean(value))
-        diagnostics_.error(at(offset), fmt::format("'{}' takes 0 or 1, not \"{}\"", key, value));
+        diagnostics_.error(at(offset),
+                           value.empty() ? fmt::format("'{}' needs a value", key)
+                                         : fmt::format("'{}' takes 0 or 1, not \"{}\"", key, value),
+                           fmt::format("accepted: {0}=0, {0}=1", key));
       return;
     }
     for (const OptionKey& known : option_keys())
@@ -143,7 +146,9 @@ class Judge {
       } else if (std::none_of(key.modelled.begin(), key.modelled.end(), is)) {
         auto accepted = key.modelled;
         accepted.insert(accepted.end(), key.tolerated.begin(), key.tolerated.end());
-        diagnostics_.error(at(offset), fmt::format("'{}' does not take \"{}\"", key.key, option),
+        diagnostics_.error(at(offset),
+                           option.empty() ? fmt::format("'{}' needs a value", key.key)
+                                          : fmt::format("'{}' does not take \"{}\"", key.key, option),
                            config::hint(option, accepted));
       }
       offset += comma + 1;

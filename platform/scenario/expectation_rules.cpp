@@ -20,13 +20,19 @@ const std::vector<std::string> relations{">", ">=", "<", "<=", "~"};
 
 class Rules {
  public:
-  Rules(const Expectation& e, std::string path, const std::vector<std::string>& variants,
-        const config::Origins& origins, Diagnostics& diagnostics)
-      : e_(e), path_(std::move(path)), variants_(variants), origins_(origins), diagnostics_(diagnostics) {}
+  Rules(const Expectation& e, const config::Document& document, std::string path,
+        const std::vector<std::string>& variants, const config::Origins& origins, Diagnostics& diagnostics)
+      : e_(e),
+        document_(document),
+        path_(std::move(path)),
+        variants_(variants),
+        origins_(origins),
+        diagnostics_(diagnostics) {}
 
   void check() {
     if (!e_.order.empty()) return order();
     if (origins_.find(path_ + ".order") != nullptr) return error("order", "'order' is empty");
+    if (!e_.variant && given("variant")) return;
     if (!e_.variant) return error("", "it names no variant", "an expectation has 'variant', or 'order'");
     known_variant("variant", *e_.variant);
     if (e_.status) return status();
@@ -39,6 +45,8 @@ class Rules {
   Location where(std::string_view key) const {
     return origins_.where(key.empty() ? path_ : fmt::format("{}.{}", path_, key));
   }
+  /// Whether the file has the key, with whatever value: one in error is told already.
+  bool given(std::string_view key) const { return document_.find(fmt::format("{}.{}", path_, key)) != nullptr; }
   void error(std::string_view key, std::string message, std::string note = "") {
     diagnostics_.error(where(key), std::move(message), std::move(note));
   }
@@ -59,6 +67,7 @@ class Rules {
   }
 
   void metric() {
+    if (!e_.metric && given("metric")) return;
     if (!e_.metric) return error("", "it names no metric", "an expectation has 'metric', or 'status'");
     if (!is_metric(*e_.metric))
       error("metric", fmt::format("there is no metric \"{}\"", *e_.metric), metric_hint(*e_.metric));
@@ -66,13 +75,13 @@ class Rules {
 
   void figures() {
     const bool tolerated = e_.tolerance || e_.tolerance_percent;
-    if (!e_.value && !e_.min && !e_.max)
+    if (!given("value") && !given("min") && !given("max"))
       return error("", "it expects no figure", "give 'value' with its tolerance, or 'min' and/or 'max'");
     if (e_.tolerance && e_.tolerance_percent) alone("tolerance", {"tolerance_percent"});
     if (e_.value && !tolerated && !e_.min && !e_.max)
       error("value", "'value' does not say how far it may be off",
             "give 'tolerance' or 'tolerance_percent', or 'min' and/or 'max'");
-    if (tolerated && !e_.value)
+    if (tolerated && !given("value"))
       error(e_.tolerance ? "tolerance" : "tolerance_percent", "a tolerance needs a 'value'");
     for (const auto& [key, number] :
          {std::pair{"tolerance", e_.tolerance}, {"tolerance_percent", e_.tolerance_percent}})
@@ -102,6 +111,7 @@ class Rules {
   }
 
   const Expectation& e_;
+  const config::Document& document_;
   const std::string path_;
   const std::vector<std::string>& variants_;
   const config::Origins& origins_;
@@ -110,12 +120,13 @@ class Rules {
 
 }  // namespace
 
-void check_expectations(const ScenarioFile& file, const std::vector<Variant>& variants,
-                        const config::Origins& origins, Diagnostics& diagnostics) {
+void check_expectations(const ScenarioFile& file, const config::Document& document,
+                        const std::vector<Variant>& variants, const config::Origins& origins,
+                        Diagnostics& diagnostics) {
   std::vector<std::string> names;
   for (const Variant& variant : variants) names.push_back(variant.name);
   for (std::size_t i = 0; i < file.expectations.size(); ++i)
-    Rules{file.expectations[i], fmt::format("expect.{}", i), names, origins, diagnostics}.check();
+    Rules{file.expectations[i], document, fmt::format("expect.{}", i), names, origins, diagnostics}.check();
 }
 
 }  // namespace gnomon::scenario

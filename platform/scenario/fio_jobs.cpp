@@ -55,6 +55,8 @@ class Loader {
       : file_(file), origins_(origins), diagnostics_(diagnostics) {}
 
   std::vector<fio::JobSpec> load(const fs::path& folder, const fs::path& shown_folder) {
+    folder_ = folder;
+    shown_folder_ = shown_folder.lexically_normal();
     const fs::path path = folder / file_.workload.fio;
     shown_ = (shown_folder / file_.workload.fio).lexically_normal().string();
     auto text = read_text(path);
@@ -64,17 +66,23 @@ class Loader {
       return {};
     }
     text_ = std::make_shared<const std::string>(std::move(*text));
-    fio::JobFile jobs = parse(path.parent_path());
+    fio::JobFile jobs = parse();
     if (!jobs.ok()) return {};
     for (fio::JobSpec& job : jobs.jobs) apply_overrides(job);
     return check(jobs.jobs) ? std::move(jobs.jobs) : std::vector<fio::JobSpec>{};
   }
 
  private:
-  fio::JobFile parse(const fs::path& directory) {
+  /// Where to open what messages call `shown`, a file some other one includes.
+  fs::path opened(const fs::path& shown) const {
+    if (shown.is_absolute()) return shown;
+    return folder_ / (shown_folder_.empty() ? shown : shown.lexically_relative(shown_folder_));
+  }
+
+  fio::JobFile parse() {
     fio::JobFileContext context;
-    context.include = [](std::string_view included) { return read_text(fs::path{included}); };
-    context.directory = directory.string();
+    context.include = [this](std::string_view included) { return read_text(opened(included)); };
+    context.directory = fs::path{shown_}.parent_path().string();
     context.sections = file_.workload.section;
     context.variables = {{"pagesize", "4096"},
                          {"mb_memory", std::to_string(file_.guest.memory >> 20)},
@@ -92,7 +100,7 @@ class Loader {
     } else if (d.file.empty()) {
       diagnostics_.error(location_in(shown_, text_, d.line, d.column), d.message, note_of(d));
     } else {
-      auto text = std::make_shared<const std::string>(read_text(d.file).value_or(""));
+      auto text = std::make_shared<const std::string>(read_text(opened(d.file)).value_or(""));
       diagnostics_.error(location_in(d.file, std::move(text), d.line, d.column), d.message, note_of(d));
     }
   }
@@ -140,7 +148,8 @@ class Loader {
   const ScenarioFile& file_;
   const config::Origins& origins_;
   Diagnostics& diagnostics_;
-  std::string shown_;
+  fs::path folder_, shown_folder_;  // of the scenario: for opening, in messages
+  std::string shown_;               // the job file, in messages
   std::shared_ptr<const std::string> text_;
 };
 

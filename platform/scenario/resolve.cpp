@@ -27,18 +27,22 @@ class Resolver {
       : path_(path), options_(options), diagnostics_(diagnostics) {}
 
   std::optional<ResolvedScenario> run() {
-    auto document = read();
-    if (!document) return std::nullopt;
+    const auto document = read();
+    return document ? run(*document) : std::nullopt;
+  }
+
+  std::optional<ResolvedScenario> run(const Document& as_written) {
+    const Document document = with_settings(as_written);
     ResolvedScenario out;
     out.path = path_;
     out.name = path_.stem().string();
-    const Origins origins = bind_scenario(out.file, *document, diagnostics_);
+    const Origins origins = bind_scenario(out.file, document, diagnostics_);
     check_trace(out.file, origins);
     const auto variants = expand_variants(out.file, origins, diagnostics_);
-    check_expectations(out.file, variants, origins, diagnostics_);
-    for (const Variant& variant : variants) resolve_one(*document, variant, out);
+    check_expectations(out.file, document, variants, origins, diagnostics_);
+    for (const Variant& variant : variants) resolve_one(document, variant, out);
     if (diagnostics_.has_errors()) return std::nullopt;
-    out.effective_toml = base_toml(*document);
+    out.effective_toml = base_toml(document);
     return out;
   }
 
@@ -55,7 +59,7 @@ class Resolver {
     } else {
       document = config::read_document(path_.string(), OriginKind::scenario, diagnostics_);
     }
-    return document ? std::optional{with_settings(*document)} : std::nullopt;
+    return document;
   }
 
   Document with_settings(Document document) {
@@ -154,6 +158,11 @@ class Resolver {
 std::optional<ResolvedScenario> resolve(const fs::path& path, const ResolveOptions& options,
                                         Diagnostics& diagnostics) {
   return Resolver{path, options, diagnostics}.run();
+}
+
+std::optional<ResolvedScenario> resolve(const Document& document, const fs::path& path,
+                                        const ResolveOptions& options, Diagnostics& diagnostics) {
+  return Resolver{path, options, diagnostics}.run(document);
 }
 
 }  // namespace gnomon::scenario

@@ -46,6 +46,10 @@ struct ResolveOptions {
 std::optional<ResolvedScenario> resolve(const std::filesystem::path& path, const ResolveOptions& options,
                                         config::Diagnostics& diagnostics);
 
+/// The same of a scenario that is parsed already. `path` is what it is called and where its job file is looked for.
+std::optional<ResolvedScenario> resolve(const config::Document& document, const std::filesystem::path& path,
+                                        const ResolveOptions& options, config::Diagnostics& diagnostics);
+
 /// The machine profile called `name`, complete and in its bounds. Errors about the name itself are reported at
 /// `where`.
 std::optional<config::Document> load_machine(const std::string& name, const config::Location& where,

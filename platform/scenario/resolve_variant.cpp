@@ -174,8 +174,10 @@ class VariantResolver {
                                 : file_.guest.memory_backing == Backing::thp_2m   ? std::uint64_t{2} << 20
                                                                                   : page_size;
     if (file_.guest.memory % chunk != 0)
-      error("guest.memory", fmt::format("'guest.memory' is no multiple of its backing's {}",
-                                        config::format_quantity(chunk, config::Unit::bytes)));
+      error("guest.memory",
+            fmt::format("'guest.memory' is no multiple of its backing's {}",
+                        config::format_quantity(chunk, config::Unit::bytes)),
+            "accepted: whole multiples of that, or another guest.memory_backing");
   }
 
   /// The domain every device gets: the kernel decides, from its version, its command line, the IOMMU and the

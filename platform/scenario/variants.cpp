@@ -97,7 +97,8 @@ std::vector<Axis> read_axes(const ScenarioFile& file, Diagnostics& diagnostics) 
   for (const FreeTable::Entry& entry : file.matrix.entries) {
     const config::Items* values = entry.value->array();
     if (values == nullptr || values->empty()) {
-      diagnostics.error(entry.value->where, fmt::format("'matrix.\"{}\"' expects a list of values", entry.path));
+      diagnostics.error(entry.value->where, fmt::format("'matrix.\"{}\"' expects a list of values", entry.path),
+                        "for instance [1, 2, 4]");
       continue;
     }
     axes.push_back({&entry, entry.path.substr(entry.path.rfind('.') + 1), values});
@@ -144,7 +145,8 @@ std::vector<Variant> expand_variants(const ScenarioFile& file, const Origins& or
   for (const Variant& variant : variants) {
     if (!axes.empty() && !seen.insert(variant.name).second)
       diagnostics.error(origins.where("matrix"),
-                        fmt::format("the matrix makes two variants named \"{}\"", variant.name));
+                        fmt::format("the matrix makes two variants named \"{}\"", variant.name),
+                        "a variant is named by its values, in which _ stands for what a name cannot hold");
   }
   return variants;
 }

@@ -17,7 +17,8 @@ std::vector<Variant> expand_variants(const ScenarioFile& file, const config::Ori
                                      config::Diagnostics& diagnostics);
 
 /// The rules across the keys of each [[expect]].
-void check_expectations(const ScenarioFile& file, const std::vector<Variant>& variants,
-                        const config::Origins& origins, config::Diagnostics& diagnostics);
+void check_expectations(const ScenarioFile& file, const config::Document& document,
+                        const std::vector<Variant>& variants, const config::Origins& origins,
+                        config::Diagnostics& diagnostics);
 
 }  // namespace gnomon::scenario

@@ -213,12 +213,13 @@ TEST_CASE("MMIO goes to the window it falls into, relative to its start") {
     int target;  // 0: nobody's
     std::uint64_t relative;
   };
-  const auto row = GENERATE(Row{0x1'0000, 1, 0}, Row{0x1'0ffc, 1, 0xffc}, Row{0x1'1000, 2, 0}, Row{0x1'100c, 2, 0xc},
-                            Row{0x0'fffc, 0, 0}, Row{0x1'1010, 0, 0}, Row{0, 0, 0});
+  const auto row = GENERATE(Row{0x1'0000, 1, 0}, Row{0x1'0ffc, 1, 0xffc}, Row{0x1'1000, 2, 0},
+                            Row{0x1'100c, 2, 0xc}, Row{0x0'fffc, 0, 0}, Row{0x1'1010, 0, 0}, Row{0, 0, 0});
   const Times t = times_of<RouterBench>([row](RouterBench& b, Script&, Times& out) {
     out.push_back(Time::ps(b.cpu.write(row.address, std::uint32_t{1}).ok));
     for (const Target* target : {&b.first, &b.second}) {
-      for (const auto& access : target->seen) out.push_back(Time::ps((target == &b.first ? 1 : 2) * 0x10000 + access.address));
+      for (const auto& access : target->seen)
+        out.push_back(Time::ps((target == &b.first ? 1 : 2) * 0x10000 + access.address));
     }
   });
   if (row.target == 0) {

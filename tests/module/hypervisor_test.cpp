@@ -27,10 +27,11 @@ constexpr Time handover = Time::us(30);
 hypervisor::HypervisorCosts costs() {
   hypervisor::HypervisorCosts c;
   std::uint64_t ns = 1;
-  for (Time* cost : {&c.exit, &c.entry, &c.to_user, &c.from_user, &c.mmio_dispatch, &c.eventfd_signal, &c.eventfd_wake,
-                     &c.request, &c.descriptor_read, &c.mapping_lookup, &c.notifier, &c.ioctl_map, &c.ioctl_unmap,
-                     &c.ioctl_refused, &c.pin_batch, &c.pin_page, &c.unpin_page, &c.map_run, &c.unmap_region,
-                     &c.pte_write, &c.table_page, &c.software_walk}) {
+  for (Time* cost : {&c.exit,           &c.entry,        &c.to_user,     &c.from_user,       &c.mmio_dispatch,
+                     &c.eventfd_signal, &c.eventfd_wake, &c.request,     &c.descriptor_read, &c.mapping_lookup,
+                     &c.notifier,       &c.ioctl_map,    &c.ioctl_unmap, &c.ioctl_refused,   &c.pin_batch,
+                     &c.pin_page,       &c.unpin_page,   &c.map_run,     &c.unmap_region,    &c.pte_write,
+                     &c.table_page,     &c.software_walk}) {
     *cost = Time::ns(ns);
     ns *= 2;
   }
@@ -42,8 +43,8 @@ struct Bench {
     tracer.add(recorder);
     hypervisor::HypervisorConfig limited = config;
     limited.vfio.dma_entry_limit = slots;
-    host = std::make_unique<Hypervisor>("host", limited, costs(), hypervisor::HostIommuCosts{Time::ns(250), Time{}}, 18,
-                                        HypervisorParts{bytes, pages, ram, monitor, tracer}, lock);
+    host = std::make_unique<Hypervisor>("host", limited, costs(), hypervisor::HostIommuCosts{Time::ns(250), Time{}},
+                                        18, HypervisorParts{bytes, pages, ram, monitor, tracer}, lock);
     host->assign(drive);
     host->add_viommu({}, layout);
     host->iommu_registers.bind(unit.registers);
@@ -165,14 +166,15 @@ TEST_CASE("a kick served in the exit takes the sum of what was done") {
     b.unmap(2, 2);  // one request, two records
     out.push_back(b.kick(b.cpu0));
   });
-  CHECK(t == Times{round_trip, round_trip + request,
-                   // three tables and their links before the first leaf
-                   round_trip + request + c.mapping_lookup + map_ioctl + c.pin_page + 4 * c.pte_write + 3 * c.table_page,
-                   round_trip + 2 * (request + c.mapping_lookup + map_ioctl + c.pin_page + c.pte_write),
-                   round_trip + request + c.mapping_lookup + 2 * map_ioctl + 3 * (c.pin_page + c.pte_write),
-                   round_trip + request + c.mapping_lookup + unmap_ioctl + c.pte_write + c.unpin_page + c.software_walk,
-                   round_trip + request +
-                       2 * (c.mapping_lookup + unmap_ioctl + c.pte_write + c.unpin_page + c.software_walk)});
+  CHECK(t ==
+        Times{round_trip, round_trip + request,
+              // three tables and their links before the first leaf
+              round_trip + request + c.mapping_lookup + map_ioctl + c.pin_page + 4 * c.pte_write + 3 * c.table_page,
+              round_trip + 2 * (request + c.mapping_lookup + map_ioctl + c.pin_page + c.pte_write),
+              round_trip + request + c.mapping_lookup + 2 * map_ioctl + 3 * (c.pin_page + c.pte_write),
+              round_trip + request + c.mapping_lookup + unmap_ioctl + c.pte_write + c.unpin_page + c.software_walk,
+              round_trip + request +
+                  2 * (c.mapping_lookup + unmap_ioctl + c.pte_write + c.unpin_page + c.software_walk)});
 }
 
 TEST_CASE("the exit and the ioctls in it are told as they took") {
@@ -283,7 +285,8 @@ TEST_CASE("no kick is lost, whatever the thread is doing when it comes") {
 TEST_CASE("without a vIOMMU all of guest memory is mapped before the first instruction, and unpinned at the end") {
   const Times t = isolated_list<Time>([] {
     Bench b;
-    Hypervisor plain("plain", {}, costs(), {}, 18, HypervisorParts{b.bytes, b.pages, b.ram, b.monitor, b.tracer}, b.lock);
+    Hypervisor plain("plain", {}, costs(), {}, 18, HypervisorParts{b.bytes, b.pages, b.ram, b.monitor, b.tracer},
+                     b.lock);
     plain.assign(SourceId{0x200});
     Target unused("unused");
     Initiator doorbell("doorbell");

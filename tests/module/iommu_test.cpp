@@ -104,10 +104,10 @@ Times times_of(F body) {
   });
 }
 
-constexpr Time hit = Time::ns(1 + 2);                             // context cache, IOTLB
-constexpr Time leaf_walk = hit + Time::ns(5 + 100);               // the leaf table is known: one read
-constexpr Time root_walk = hit + Time::ns(5 + 4 * 100);           // four levels
-constexpr Time first = Time::ns(2 * 100) + root_walk;             // root and context entry before it
+constexpr Time hit = Time::ns(1 + 2);                    // context cache, IOTLB
+constexpr Time leaf_walk = hit + Time::ns(5 + 100);      // the leaf table is known: one read
+constexpr Time root_walk = hit + Time::ns(5 + 4 * 100);  // four levels
+constexpr Time first = Time::ns(2 * 100) + root_walk;    // root and context entry before it
 
 TEST_CASE("what a translation costs: caches cold, warm, and warm for the table only") {
   const Times t = times_of([](Bench& b, Script&, Times& out) {
@@ -142,7 +142,8 @@ TEST_CASE("data lands where the table says, and the last beat when the link has 
     const auto reply = b.device.write(0x12'008, std::uint64_t{0xabcd}, Time::ns(7));
     out = {reply.delay, Time::ps(b.host.read<std::uint64_t>(Hpa{0x202'008}))};
     const auto burst = of_kind<trace::DmaBurst>(b.recorder.events).at(0).second;
-    out.insert(out.end(), {Time::ps(burst.ends_ps), Time::ps(burst.hpa), Time::ps(burst.domain), Time::ps(burst.write)});
+    out.insert(out.end(),
+               {Time::ps(burst.ends_ps), Time::ps(burst.hpa), Time::ps(burst.domain), Time::ps(burst.write)});
   });
   const Time delay = Time::ns(7) + first + dram;
   CHECK(t == Times{delay, Time::ps(0xabcd), Time::us(1) + delay + Time::ns(64), Time::ps(0x202'008), Time::ps(1),
@@ -157,7 +158,8 @@ TEST_CASE("an address without a mapping is refused and told, and nothing is kept
     const auto faults = of_kind<trace::DmaFault>(b.recorder.events);
     out.insert(out.end(), {Time::ps(faults.size()), faults.at(0).first, Time::ps(faults.at(0).second.iova)});
   });
-  CHECK(t == Times{Time{}, leaf_walk + dram, Time::ps(1), Time::us(1), Time::ps(0x20'000)});  // the failed walk left its tables
+  CHECK(t == Times{Time{}, leaf_walk + dram, Time::ps(1), Time::us(1),
+                   Time::ps(0x20'000)});  // the failed walk left its tables
 }
 
 TEST_CASE("a write to the interrupt range is a message; a read of it is refused") {
@@ -212,7 +214,8 @@ TEST_CASE("descriptors that arrive while the unit is at work wait for their own 
     for (const auto& [at, wait] : of_kind<trace::InvalidationWaitDone>(b.recorder.events)) out.push_back(at);
     out.push_back(Time::ps(b.host.read<std::uint32_t>(Bench::status)));
   });
-  CHECK(t == Times{Time::us(1) + descriptors, Time::us(1) + 2 * descriptors, Time::us(9) + descriptors, Time::ps(3)});
+  CHECK(t ==
+        Times{Time::us(1) + descriptors, Time::us(1) + 2 * descriptors, Time::us(9) + descriptors, Time::ps(3)});
 }
 
 /// A processor in a Script: enough to run the host's driver.

@@ -14,7 +14,7 @@ using Times = std::vector<Time>;
 namespace reg = nvme::reg;
 
 constexpr std::uint64_t admin_sq = 0x1000, admin_cq = 0x2000, io_sq = 0x3000, io_cq = 0x4000;
-constexpr Time access = Time::ns(100);     // every DMA, there and back
+constexpr Time access = Time::ns(100);  // every DMA, there and back
 constexpr Time overhead = Time::ns(1500);
 constexpr Time ready = Time::us(50);
 
@@ -143,10 +143,10 @@ TEST_CASE("the time line of a 4 KiB read") {
   });
   const Time rung = Time::us(100) + Time::ns(25);
   const Time executed = rung + access + overhead;
-  const Time media = executed + Time::us(1) + Time::us(44);  // bandwidth, then the channel
-  CHECK(t == Times{rung, Time::ps(io_sq),                    // the entry
-                   media, Time::ps(0x8000),                  // the data
-                   media + access, Time::ps(io_cq),          // the completion behind it
+  const Time media = executed + Time::us(1) + Time::us(44);     // bandwidth, then the channel
+  CHECK(t == Times{rung, Time::ps(io_sq),                       // the entry
+                   media, Time::ps(0x8000),                     // the data
+                   media + access, Time::ps(io_cq),             // the completion behind it
                    media + 2 * access, Time::ps(0xfee02000)});  // and the message behind that
 }
 
@@ -221,7 +221,8 @@ TEST_CASE("two reads on one channel follow each other, on two they do not") {
     b.submit(io_sq, 1, nvme::io_command(nvme::IoOpcode::read, 1, 0, 8, 0x8000, 0));
     b.submit(io_sq, 1, nvme::io_command(nvme::IoOpcode::read, 2, second_lba, 8, 0x9000, 0));
     script.wait_until(Time::ms(1));
-    for (const auto& [at, media] : of_kind<trace::MediaBusy>(b.recorder.events)) out.push_back(Time::ps(media.ends_ps));
+    for (const auto& [at, media] : of_kind<trace::MediaBusy>(b.recorder.events))
+      out.push_back(Time::ps(media.ends_ps));
   });
   const Time first = Time::us(100) + access + overhead + Time::us(1) + Time::us(44);
   CHECK(t == Times{first, second_lba == 0 ? first + Time::us(44) : first + Time::us(1)});

@@ -1,81 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vCPU: its own clock against global time, waiting, interrupts, timers, and what leaving the guest costs.
-#include "models/cpu/vcpu.hpp"
-
-#include <optional>
-
-#include "models/fabric/interrupt_fabric.hpp"
-#include "tests/support/isolated.hpp"
-#include "tests/support/recorder.hpp"
-#include "tests/support/test_bench.hpp"
-#include "tests/support/time_text.hpp"
+// The vCPU's own clock against global time: running ahead, waiting, halting, reaching devices.
+#include "tests/module/vcpu_bench.hpp"
 
 namespace gnomon::test {
 namespace {
 
-using Times = std::vector<Time>;
-
-CpuConfig config() {
-  CpuConfig c;
-  c.exits = {Time::ns(700), Time::ns(600), Time::ns(500), Time::ns(650), Time::ns(200)};
-  c.halt_poll = Time::us(200);
-  c.sleep_wake = Time::us(4);
-  c.idle_wake = Time::ns(800);
-  c.interprocessor = Time::ns(400);
-  return c;
-}
-
-/// Two CPUs, a device that sends interrupts, and a register.
-struct Bench {
-  explicit Bench(const CpuConfig& c = config(), bool virtualised = true) {
-    tracer.add(recorder);
-    for (unsigned i = 0; i < 2; ++i) {
-      cpus.push_back(std::make_unique<Vcpu>(i == 0 ? "cpu0" : "cpu1", i, c, virtualised, tracer, activations));
-      cpus[i]->interprocessor.bind(fabric.messages);
-      fabric.cpus.bind(cpus[i]->interrupts);
-      registers.push_back(std::make_unique<Target>(i == 0 ? "registers0" : "registers1", Time::ns(30)));
-      cpus[i]->mmio.bind(registers[i]->in);
-      cpus[i]->load([] {});
-    }
-    device.out.bind(fabric.messages);
-  }
-  Vcpu& operator[](unsigned i) { return *cpus[i]; }
-  void script(std::function<void(Script&)> body) {
-    scripts.push_back(std::make_unique<Script>(sc_core::sc_gen_unique_name("script"), std::move(body)));
-  }
-  void interrupt(unsigned vector, Time delay = {}, unsigned cpu = 0) {
-    device.write(0xfee00000u | (cpu << 12), std::uint32_t{vector}, delay);
-  }
-
-  trace::Tracer tracer;
-  Recorder recorder;
-  std::uint64_t activations = 0;
-  InterruptFabric fabric{"fabric"};
-  std::vector<std::unique_ptr<Vcpu>> cpus;
-  std::vector<std::unique_ptr<Target>> registers;
-  Initiator device{"device"};
-  std::vector<std::unique_ptr<Script>> scripts;
-};
-
-/// What `program(bench, out)` on CPU 0 puts into `out`. `around(bench)` sets up the rest of the world.
-template <class Program, class Around>
-Times run_on_cpu(const CpuConfig& c, bool virtualised, Program program, Around around) {
-  return isolated_list<Time>([&] {
-    Times out;
-    Bench bench(c, virtualised);
-    bench[0].load([&] { program(bench, out); });
-    around(bench, out);
-    sc_core::sc_start();
-    return out;
-  });
-}
-template <class Program>
-Times run_on_cpu(Program program) {
-  return run_on_cpu(config(), true, program, [](Bench&, Times&) {});
-}
-
 TEST_CASE("a processor's clock runs ahead, and sync brings global time up to it") {
-  const Times t = run_on_cpu([](Bench& b, Times& out) {
+  const Times t = run_on_cpu([](VcpuBench& b, Times& out) {
     b[0].spend(Time::ns(30));
     out = {b[0].now(), global_time()};
     b[0].sync();
@@ -87,7 +18,7 @@ TEST_CASE("a processor's clock runs ahead, and sync brings global time up to it"
 }
 
 /// Work of odd lengths, syncs, a register, a timer, interrupts from outside: every time the program can see.
-void mixed_program(Bench& b, Times& out) {
+void mixed_program(VcpuBench& b, Times& out) {
   Vcpu& cpu = b[0];
   cpu.set_timer(Time::us(40));
   for (std::uint64_t i = 1; i <= 200; ++i) {
@@ -104,7 +35,7 @@ void mixed_program(Bench& b, Times& out) {
 
 TEST_CASE("a vCPU sees the same times alone and beside somebody who is due at every turn") {
   const auto world = [](bool ticker) {
-    return run_on_cpu(config(), true, mixed_program, [ticker](Bench& b, Times&) {
+    return run_on_cpu(vcpu_config(), true, mixed_program, [ticker](VcpuBench& b, Times&) {
       b.script([&b](Script& s) {
         for (std::uint64_t at = 3; at < 60; at += 13) {
           s.wait_until(Time::us(at));
@@ -133,26 +64,27 @@ TEST_CASE("a vCPU sees the same times alone and beside somebody who is due at ev
 TEST_CASE("beside nobody, a processor runs ahead without a context switch; beside somebody it stops at his time") {
   const auto activations = [](bool somebody) {
     return run_on_cpu(
-        config(), true,
-        [](Bench& b, Times& out) {
+        vcpu_config(), true,
+        [](VcpuBench& b, Times& out) {
           for (int i = 0; i < 50; ++i) {
             b[0].spend(Time::us(1));
             b[0].sync();
           }
           out.push_back(Time::ps(b.activations));
         },
-        [somebody](Bench& b, Times&) {
+        [somebody](VcpuBench& b, Times&) {
           if (somebody) b.script([](Script& s) { s.wait_until(Time::us(20)); });
         })[0];
   };
-  CHECK(activations(false).ps() == 3);  // both programs' start, and the first sync, which the second start was due at
+  CHECK(activations(false).ps() ==
+        3);  // both programs' start, and the first sync, which the second start was due at
   CHECK(activations(true).ps() == 4);
 }
 
 TEST_CASE("what comes from outside at an instant has happened for a sync that reaches it") {
   const Times t = run_on_cpu(
-      config(), true,
-      [](Bench& b, Times& out) {
+      vcpu_config(), true,
+      [](VcpuBench& b, Times& out) {
         b[0].spend(Time::ns(999));
         b[0].sync();
         out.push_back(Time::ps(b[0].interrupt_pending()));
@@ -160,7 +92,7 @@ TEST_CASE("what comes from outside at an instant has happened for a sync that re
         b[0].sync();
         out.push_back(Time::ps(b[0].interrupt_pending()));
       },
-      [](Bench& b, Times&) {
+      [](VcpuBench& b, Times&) {
         b.script([&b](Script& s) {
           s.wait_until(Time::us(1));
           b.interrupt(0x40);
@@ -171,13 +103,13 @@ TEST_CASE("what comes from outside at an instant has happened for a sync that re
 
 TEST_CASE("park waits for unpark, to the picosecond") {
   const Times t = run_on_cpu(
-      config(), true,
-      [](Bench& b, Times& out) {
+      vcpu_config(), true,
+      [](VcpuBench& b, Times& out) {
         b[0].spend(Time::ns(100));
         b[0].park();
         out.push_back(global_time());
       },
-      [](Bench& b, Times& out) {
+      [](VcpuBench& b, Times& out) {
         b.script([&](Script& s) {
           s.wait_until(Time::us(3));
           out.push_back(Time::ps(b[0].parked()));
@@ -189,7 +121,7 @@ TEST_CASE("park waits for unpark, to the picosecond") {
 
 TEST_CASE("an unpark that came before the park counts, at its time") {
   const Time at = GENERATE(Time::ns(50), Time::ns(100), Time::ns(250));
-  const Times t = run_on_cpu([at](Bench& b, Times& out) {
+  const Times t = run_on_cpu([at](VcpuBench& b, Times& out) {
     b[0].unpark(at);
     b[0].spend(Time::ns(100));
     b[0].park();
@@ -213,8 +145,8 @@ TEST_CASE("halt ends at an interrupt's arrival, plus the way back into the guest
                             Row{Time::us(201) + Time::ps(1), true, Time::us(205) + Time::ns(600) + Time::ps(1)},
                             Row{Time::us(500), false, Time::us(500) + Time::ns(800)});
   const Times t = run_on_cpu(
-      config(), row.virtualised,
-      [&row](Bench& b, Times& out) {
+      vcpu_config(), row.virtualised,
+      [&row](VcpuBench& b, Times& out) {
         b[0].spend(Time::us(1));
         b[0].halt();
         out.push_back(global_time());
@@ -222,7 +154,7 @@ TEST_CASE("halt ends at an interrupt's arrival, plus the way back into the guest
           out.insert(out.end(), {Time::ps(exit.began_ps), at});
         }
       },
-      [&row](Bench& b, Times&) {
+      [&row](VcpuBench& b, Times&) {
         b.script([&b, &row](Script& s) {
           s.wait_until(row.arrives - Time::ns(40));
           b.interrupt(0x40, Time::ns(40));
@@ -237,8 +169,8 @@ TEST_CASE("halt ends at an interrupt's arrival, plus the way back into the guest
 
 TEST_CASE("halt returns at once for an interrupt that is there, and waits for the earlier of two under way") {
   const Times t = run_on_cpu(
-      config(), false,
-      [](Bench& b, Times& out) {
+      vcpu_config(), false,
+      [](VcpuBench& b, Times& out) {
         b[0].spend(Time::us(2));
         b[0].halt();
         out.push_back(global_time());
@@ -247,7 +179,7 @@ TEST_CASE("halt returns at once for an interrupt that is there, and waits for th
         out.push_back(global_time());
         out.push_back(Time::ps(b[0].acknowledge_interrupt()));
       },
-      [](Bench& b, Times&) {
+      [](VcpuBench& b, Times&) {
         b.script([&b](Script& s) {
           s.wait_until(Time::us(1));
           b.interrupt(0x40);
@@ -259,144 +191,8 @@ TEST_CASE("halt returns at once for an interrupt that is there, and waits for th
   CHECK(t == Times{Time::us(2) + Time::ns(800), Time::us(11) + Time::ns(800), Time::ps(0x42)});
 }
 
-TEST_CASE("taking an interrupt costs what the machine has: an exit, an injection, or nothing") {
-  struct Row {
-    bool virtualised, posted, halted;
-    Time cost;
-  };
-  const auto row = GENERATE(Row{true, false, false, Time::ns(700)}, Row{true, false, true, Time::ns(200)},
-                            Row{true, true, false, Time{}}, Row{true, true, true, Time::ns(200)},
-                            Row{false, false, false, Time{}}, Row{false, false, true, Time{}});
-  CpuConfig c = config();
-  c.posted_interrupts = row.posted;
-  const Times t = run_on_cpu(
-      c, row.virtualised,
-      [&row](Bench& b, Times& out) {
-        if (row.halted) {
-          b[0].halt();
-        } else {
-          b[0].spend(Time::us(5));
-          b[0].sync();
-        }
-        const Time before = b[0].now();
-        const unsigned vector = b[0].acknowledge_interrupt();
-        out = {Time::ps(vector), b[0].now() - before, Time::ps(b[0].interrupt_pending())};
-        for (const auto& [at, taken] : of_kind<trace::InterruptTaken>(b.recorder.events)) out.push_back(Time::ps(taken.raised_ps));
-      },
-      [](Bench& b, Times&) {
-        b.script([&b](Script& s) {
-          s.wait_until(Time::us(1));
-          b.interrupt(0x40, Time::ns(3));
-        });
-      });
-  CHECK(t == Times{Time::ps(0x40), row.cost, Time{}, Time::ns(1003)});
-}
-
-TEST_CASE("only the interrupt that ends a halt is injected for free of an exit") {
-  const Times t = run_on_cpu(
-      config(), true,
-      [](Bench& b, Times& out) {
-        b[0].halt();
-        b[0].spend(Time::us(20));
-        b[0].sync();
-        for (int i = 0; i < 2; ++i) {
-          const Time before = b[0].now();
-          out.push_back(Time::ps(b[0].acknowledge_interrupt()));
-          out.push_back(b[0].now() - before);
-        }
-      },
-      [](Bench& b, Times&) {
-        b.script([&b](Script& s) {
-          s.wait_until(Time::us(1));
-          b.interrupt(0x40);
-          s.wait_until(Time::us(10));
-          b.interrupt(0x33);
-        });
-      });
-  CHECK(t == Times{Time::ps(0x40), Time::ns(200), Time::ps(0x33), Time::ns(700)});
-}
-
-TEST_CASE("the highest vector goes first, and a vector that is pending is pending once") {
-  const Times t = run_on_cpu(
-      config(), false,
-      [](Bench& b, Times& out) {
-        b[0].spend(Time::us(5));
-        b[0].sync();
-        while (b[0].interrupt_pending()) out.push_back(Time::ps(b[0].acknowledge_interrupt()));
-      },
-      [](Bench& b, Times&) {
-        b.script([&b](Script& s) {
-          s.wait_until(Time::us(1));
-          for (const unsigned vector : {0x31u, 0x80u, 0x31u, 0x40u}) b.interrupt(vector);
-        });
-      });
-  CHECK(t == Times{Time::ps(0x80), Time::ps(0x40), Time::ps(0x31)});
-}
-
-TEST_CASE("the timer fires at its time, unless it was set again or off") {
-  const Times t = run_on_cpu(config(), false,
-                             [](Bench& b, Times& out) {
-                               Vcpu& cpu = b[0];
-                               cpu.set_timer(Time::us(10));
-                               cpu.halt();
-                               out.push_back(cpu.now());
-                               out.push_back(Time::ps(cpu.acknowledge_interrupt()));
-                               cpu.set_timer(Time::us(20));
-                               cpu.set_timer(Time::us(30));
-                               cpu.halt();
-                               out.push_back(cpu.now());
-                               cpu.acknowledge_interrupt();
-                               cpu.set_timer(Time::us(40));
-                               cpu.set_timer(Time::max());
-                               cpu.spend(Time::us(50));
-                               cpu.sync();
-                               out.push_back(Time::ps(cpu.interrupt_pending()));
-                               cpu.set_timer(Time::us(1));  // long past
-                               cpu.halt();
-                               out.push_back(cpu.now());
-                             },
-                             [](Bench&, Times&) {});
-  const Time wake = Time::ns(800);
-  CHECK(t == Times{Time::us(10) + wake, Time::ps(timer_vector), Time::us(30) + wake, Time{},
-                   Time::us(80) + wake + wake});
-}
-
-TEST_CASE("in a virtual machine, setting the timer and its expiry are exits") {
-  const Times t = run_on_cpu([](Bench& b, Times& out) {
-    b[0].set_timer(Time::us(10));
-    out.push_back(b[0].now());
-    b[0].spend(Time::us(20));
-    b[0].sync();
-    b[0].acknowledge_interrupt();
-    for (const auto& [at, exit] : of_kind<trace::VmExit>(b.recorder.events)) {
-      out.insert(out.end(), {Time::ps(static_cast<std::uint64_t>(exit.reason)), at - Time::ps(exit.began_ps)});
-    }
-  });
-  const auto reason = [](trace::ExitReason r) { return Time::ps(static_cast<std::uint64_t>(r)); };
-  CHECK(t == Times{Time::ns(500), reason(trace::ExitReason::msr_write), Time::ns(500),
-                   reason(trace::ExitReason::preemption_timer), Time::ns(650)});
-}
-
-TEST_CASE("an inter-processor interrupt takes its exit, then its way") {
-  const Times t = run_on_cpu(
-      config(), true,
-      [](Bench& b, Times& out) {
-        b[0].spend(Time::us(1));
-        b[0].send_interrupt(1, reschedule_vector);
-        out.push_back(b[0].now());
-      },
-      [](Bench& b, Times& out) {
-        b[1].load([&] {
-          b[1].halt();
-          out.push_back(global_time());
-          out.push_back(Time::ps(b[1].acknowledge_interrupt()));
-        });
-      });
-  CHECK(t == Times{Time::ns(1500), Time::ns(1500 + 400 + 600), Time::ps(reschedule_vector)});
-}
-
 TEST_CASE("a store is posted at the processor's own time, a load waits") {
-  const Times t = run_on_cpu([](Bench& b, Times& out) {
+  const Times t = run_on_cpu([](VcpuBench& b, Times& out) {
     b.registers[0]->answer = [](Target::Access& access, void* data) {
       if (!access.write) std::memset(data, 0x5a, access.bytes);
     };
@@ -416,7 +212,7 @@ TEST_CASE("a store is posted at the processor's own time, a load waits") {
 
 TEST_CASE("an access that nobody answers ends the simulation with words") {
   const bool load = GENERATE(false, true);
-  CHECK_THROWS_WITH(run_on_cpu([load](Bench& b, Times&) {
+  CHECK_THROWS_WITH(run_on_cpu([load](VcpuBench& b, Times&) {
                       b.registers[0]->refuses = true;
                       if (load) {
                         b[0].read_mmio(Gpa{0}, 4);

@@ -33,12 +33,14 @@ std::uint64_t sum(const Events& events, F&& of) {
   return total;
 }
 
-TEST_CASE("time never goes back, and every I/O is submitted, dispatched, completed and reaped, in this order, once") {
+TEST_CASE(
+    "time never goes back, and every I/O is submitted, dispatched, completed and reaped, in this order, once") {
   const WholeRun run = run_whole(configuration(GENERATE(range(0, 7))), Keep::events);
   REQUIRE(run.result.status == run::Status::ok);
   Time last;
   std::map<std::uint64_t, int> stage;
-  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, std::uint64_t> commands;  // in flight, to their I/O
+  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>, std::uint64_t>
+      commands;  // in flight, to their I/O
   std::uint64_t reaped = 0;
   bool in_order = true;
   for (const TimedEvent& e : run.events) {
@@ -48,8 +50,9 @@ TEST_CASE("time never goes back, and every I/O is submitted, dispatched, complet
       REQUIRE(++stage[io->io] == 1);
     } else if (const auto* dispatched = std::get_if<trace::IoDispatched>(&e.event)) {
       REQUIRE(++stage[dispatched->io] == 2);
-      REQUIRE(commands.emplace(std::tuple{dispatched->device, dispatched->queue, dispatched->command}, dispatched->io)
-                  .second);
+      REQUIRE(
+          commands.emplace(std::tuple{dispatched->device, dispatched->queue, dispatched->command}, dispatched->io)
+              .second);
     } else if (const auto* command = std::get_if<trace::CommandCompleted>(&e.event)) {
       if (command->queue == 0) continue;
       REQUIRE(commands.erase({command->device, command->queue, command->command}) == 1);
@@ -104,8 +107,23 @@ TEST_CASE("requests are served once and in the order they were queued, and leave
   CHECK(added > removed);  // the queues' memory stays
 }
 
+TEST_CASE("a guest CPU's spans are its whole time, one after the other") {
+  const Configuration c = configuration(GENERATE(range(0, 7)));
+  const WholeRun run = run_whole(c, Keep::events);
+  std::map<std::uint32_t, std::uint64_t> until;
+  bool contiguous = true;
+  for (const auto& [at, span] : of_kind<trace::CpuSpan>(run.events)) {
+    const auto [before, first] = until.emplace(span.cpu, span.began_ps);
+    contiguous = contiguous && before->second == span.began_ps && at.ps() >= span.began_ps;
+    before->second = at.ps();
+  }
+  CHECK(contiguous);
+  CHECK(until.size() == c.guest.vcpus);
+}
+
 TEST_CASE("a lock has one holder at a time") {
-  const WholeRun run = run_whole(configuration(GENERATE(2, 4)), Keep::events);  // strict: every lock here is one lock
+  const WholeRun run =
+      run_whole(configuration(GENERATE(2, 4)), Keep::events);  // strict: every lock here is one lock
   std::map<std::uint32_t, std::uint32_t> holder;
   bool exclusive = true;
   for (const TimedEvent& e : run.events) {
@@ -156,7 +174,8 @@ TEST_CASE("the metrics are the events, counted once more") {
   same("api.map_pages", sum<trace::MapReturned>(events, [](Time, const auto& e) { return e.bytes / page_size; }));
   same("guest.map_requests", requests(RequestType::map));
   same("guest.unmap_requests", requests(RequestType::unmap));
-  same("guest.kicks", sum<trace::GuestKick>(events, [&](Time, const auto& e) { return one_if(e.suppressed == 0); }));
+  same("guest.kicks",
+       sum<trace::GuestKick>(events, [&](Time, const auto& e) { return one_if(e.suppressed == 0); }));
   same("guest.kicks_suppressed", sum<trace::GuestKick>(events, [](Time, const auto& e) { return e.suppressed; }));
   same("guest.syncs",
        sum<trace::SyncDone>(events, [&](Time, const auto& e) { return one_if(e.kind != trace::Sync::early); }));

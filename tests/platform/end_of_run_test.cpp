@@ -20,17 +20,17 @@ TEST_CASE("a guest that sleeps for long is not a guest that has stopped") {
 }
 
 TEST_CASE("a drive that falls silent is a deadlock, and the report says who waits") {
-  // The vIOMMU takes the drive's completion queue out of the shadow along with the first buffer: its next completion
-  // faults, and it reports a fatal status that nobody reads.
+  // The vIOMMU takes the drive's completion queue out of the shadow along with the first buffer: its next
+  // completion faults, and it reports a fatal status that nobody reads.
   scenario::Configuration c = base_configuration();
   c.jobs = {random_writes(4096, 4, 200)};
   c.faults.viommu.unmap_past_end = true;
   const WholeRun run = run_whole(c);
   CHECK(run.result.status == run::Status::deadlock);
-  CHECK_THAT(run.result.explanation, Catch::Contains("nothing can happen any more") && Catch::Contains("cpu 0: idle"));
+  CHECK_THAT(run.result.explanation,
+             Catch::Contains("nothing can happen any more") && Catch::Contains("cpu 0: idle"));
   CHECK(run.metric("io.in_flight_at_end") > 0);
-  CHECK(run.metric("io.submitted_total") ==
-        run.metric("io.completed_total") + run.metric("io.in_flight_at_end"));
+  CHECK(run.metric("io.submitted_total") == run.metric("io.completed_total") + run.metric("io.in_flight_at_end"));
   CHECK(run.result.fio_text == "");  // no report of a job that never ended
 }
 

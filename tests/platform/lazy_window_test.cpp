@@ -8,7 +8,9 @@
 namespace gnomon::test {
 namespace {
 
-double ns(Time t) { return static_cast<double>(t.ps()) * 1e-3; }
+double ns(Time t) {
+  return static_cast<double>(t.ps()) * 1e-3;
+}
 
 /// From each deferred unmap that armed the timer to the start of the flush it brought.
 std::vector<Time> timer_waits(const Events& events) {

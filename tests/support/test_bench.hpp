@@ -19,7 +19,8 @@ namespace gnomon::test {
 /// A process of the test's own.
 class Script final : public sc_core::sc_module {
  public:
-  Script(const sc_core::sc_module_name& name, std::function<void(Script&)> body) : sc_module(name), body_(std::move(body)) {
+  Script(const sc_core::sc_module_name& name, std::function<void(Script&)> body)
+      : sc_module(name), body_(std::move(body)) {
     using SC_CURRENT_USER_MODULE = Script;
     SC_THREAD(run);
     set_stack_size(256 * 1024);
@@ -101,7 +102,7 @@ class Target final : public sc_core::sc_module {
  private:
   void on_access(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
     Access access{global_time() + from_sc(delay), payload.get_address(), payload.get_data_length(), 0,
-                  requester_of(payload).streams, payload.is_write()};
+                  requester_of(payload).streams,  payload.is_write()};
     if (access.write && payload.get_data_ptr() != nullptr)
       std::memcpy(&access.data, payload.get_data_ptr(), std::min<std::uint64_t>(8, access.bytes));
     if (answer) answer(access, payload.get_data_ptr());

@@ -46,9 +46,13 @@ void random_edit(Host& h) {
   const std::uint64_t page = below(2) == 0 ? below(2) * 512 : below(window);
   const std::uint64_t pages = below(3) == 0 ? window - page : 1 + below(std::min<std::uint64_t>(window - page, 64));
   const auto done = h.unmap(page << 12, pages << 12);
-  if (done.bytes != 0) {
-    const std::uint64_t cleared = done.end.page() - done.first.page();
-    invalidate(h, done.first.page(), cleared, h.unlinked.empty(), below(6));
+  if (!h.unlinked.empty()) {
+    // Empty tables go too, wherever the range holds them, and may be cached: all of the range is invalidated.
+    const std::uint64_t first = done.bytes == 0 ? page : std::min(page, done.first.page());
+    const std::uint64_t end = std::max(page + pages, done.end.page());
+    invalidate(h, first, end - first, false, below(6));
+  } else if (done.bytes != 0) {
+    invalidate(h, done.first.page(), done.end.page() - done.first.page(), true, below(6));
   }
   for (const Hpa table : h.unlinked) h.allocator.free(table);
   h.unlinked.clear();

@@ -152,18 +152,22 @@ TEST_CASE("a value of the wrong kind is named with what was expected") {
         R"(a.toml:3:9: error: 'guest' expects a table, got an integer
     guest = 3
             ^
+    written [guest], its keys below
 a.toml:4:9: error: 'iommu' expects a table, got an array
     iommu = []
             ^
+    written [iommu], its keys below
 a.toml:5:10: error: 'device' expects an array of tables, got an integer
     device = 3
              ^
+    each is written [[device]], its keys below
 a.toml:6:12: error: 'variant.0' expects a table, got an integer
     variant = [1]
                ^
 a.toml:7:10: error: 'expect' expects an array of tables, got a table
     expect = {}
              ^
+    each is written [[expect]], its keys below
 a.toml:8:12: error: 'fio.file' expects a string, got a date
     fio.file = 1979-05-27
                ^

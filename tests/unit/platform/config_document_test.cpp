@@ -71,7 +71,8 @@ a.toml:7:7: error: table header: expected ']', saw '\n'
 
 TEST_CASE("an error inside a value of several lines is reported alone") {
   CHECK(syntax_errors("a = [1,\n2 3]\nb = ?\n") ==
-        "a.toml:2:3: error: array: expected comma or closing ']', saw '3'\n    2 3]\n      ^\n");
+        "a.toml:2:3: error: array: expected comma or closing ']', saw '3'\n    2 3]\n      ^\n    is a comma "
+        "missing, or the array's closing ']'?\n");
 }
 
 TEST_CASE("a file that cannot be read is reported at its first line") {
@@ -234,7 +235,8 @@ TEST_CASE("an unknown path in a variant is reported at the part that is unknown"
         "    for instance \"guest.vcpus\"\n");
   CHECK(errors("{ \"device.0.model\" = \"nic\" }") ==
         "a.toml:5:17: error: 'device' expects an array of tables, got a table\n"
-        "    set = { \"device.0.model\" = \"nic\" }\n                    ^\n");
+        "    set = { \"device.0.model\" = \"nic\" }\n                    ^\n"
+        "    each is written [[device]], its keys below\n");
 }
 
 TEST_CASE("a scenario and its variants report a common error once") {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/iommu/iommu.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <variant>
 
@@ -10,9 +9,9 @@ namespace gnomon {
 using iommu::Access;
 using iommu::Translation;
 
-Iommu::Iommu(const sc_core::sc_module_name& name, const iommu::IommuConfig& config, const PhysicalMemory& bytes,
-             trace::Tracer& tracer, std::uint64_t& activations)
-    : sc_module(name), core_(config, bytes), timing_(config.timing), tracer_(tracer), activations_(activations) {
+Iommu::Iommu(const sc_core::sc_module_name& name, std::unique_ptr<iommu::RemappingUnit> unit,
+             const iommu::IommuTiming& timing, trace::Tracer& tracer, std::uint64_t& activations)
+    : sc_module(name), unit_(std::move(unit)), timing_(timing), tracer_(tracer), activations_(activations) {
   using SC_CURRENT_USER_MODULE = Iommu;
   dma.register_b_transport(this, &Iommu::on_dma);
   registers.register_b_transport(this, &Iommu::on_register);
@@ -34,7 +33,7 @@ void Iommu::on_dma(int /*port*/, tlm::tlm_generic_payload& payload, sc_core::sc_
   const Iova iova{payload.get_address()};
   const bool write = payload.is_write();
   const SourceId source = requester_of(payload).source;
-  const Translation t = core_.translate(source, iova, write ? Access::write : Access::read);
+  const Translation t = unit_->translate(source, iova, write ? Access::write : Access::read);
   delay += to_sc(lookup_time(t));
   switch (t.kind) {
     case Translation::Kind::translated:
@@ -42,7 +41,7 @@ void Iommu::on_dma(int /*port*/, tlm::tlm_generic_payload& payload, sc_core::sc_
     case Translation::Kind::interrupt_request: messages->b_transport(payload, delay); return;
     case Translation::Kind::unsupported_request: break;
     case Translation::Kind::fault:
-      tracer_.emit(global_time(), trace::DmaFault{iova.value, source.value, write, static_cast<std::uint32_t>(t.reason), 0});
+      tracer_.emit(global_time(), trace::DmaFault{iova.value, source.value, write, t.reason.value, 0});
       break;
   }
   payload.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
@@ -66,22 +65,18 @@ void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core
   const unsigned bytes = payload.get_data_length();
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
   if (payload.is_read()) {
-    const std::uint64_t value = bytes == 8 ? core_.read64(offset) : core_.read32(offset);
+    const std::uint64_t value = unit_->read(offset, bytes);
     std::memcpy(payload.get_data_ptr(), &value, bytes);
     return;
   }
   std::uint64_t value = 0;
   std::memcpy(&value, payload.get_data_ptr(), bytes);
-  const auto effect =
-      bytes == 8 ? core_.write64(offset, value) : core_.write32(offset, static_cast<std::uint32_t>(value));
+  const auto effect = unit_->write(offset, value, bytes);
   if (effect.queue_pending && batch_ == 0) schedule_queue(global_time() + from_sc(delay));
 }
 
 void Iommu::schedule_queue(Time from) {
-  const std::uint64_t ring = vtd::queue_bytes(core_.read64(vtd::reg::iqa));
-  const std::uint64_t head = core_.read64(vtd::reg::iqh);
-  const std::uint64_t tail = core_.read64(vtd::reg::iqt);
-  batch_ = std::max<std::uint64_t>(1, ((tail + ring - head) % ring) / sizeof(vtd::Bits128));  // a bad tail costs a look
+  batch_ = unit_->queued();
   submitted_at_ = from;
   // All that is queued now is executed in one activation, when the last of it would be done; what comes meanwhile then.
   const Time done = from + (timing_.descriptor_fetch + timing_.descriptor_execute) * batch_;
@@ -91,25 +86,25 @@ void Iommu::schedule_queue(Time from) {
 void Iommu::drain_invalidation_queue() {
   process_resumed();
   ++activations_;
-  for (; batch_ > 0 && core_.queue_pending(); --batch_) carry_out(core_.step());
+  for (; batch_ > 0 && unit_->queued() > 0; --batch_) carry_out(unit_->step());
   batch_ = 0;  // an error may have stopped the queue
-  if (core_.queue_pending()) schedule_queue(global_time());
+  if (unit_->queued() > 0) schedule_queue(global_time());
 }
 
 void Iommu::carry_out(const iommu::InvalidationStep& step) {
   const Time now = global_time();
   if (const auto* done = std::get_if<iommu::IotlbInvalidated>(&step)) {
     auto granularity = trace::Granularity::page;
-    if (done->granularity == vtd::Granularity::global) granularity = trace::Granularity::global;
-    if (done->granularity == vtd::Granularity::domain) granularity = trace::Granularity::domain;
+    if (done->granularity == iommu::Granularity::global) granularity = trace::Granularity::global;
+    if (done->granularity == iommu::Granularity::domain) granularity = trace::Granularity::domain;
     if (granularity == trace::Granularity::page && done->bytes > page_size) granularity = trace::Granularity::range;
     tracer_.emit(now, trace::IotlbInvalidated{done->iova.value, done->bytes, done->domain.value, granularity,
                                               done->iotlb_dropped, done->invalidation_hint});
   } else if (const auto* wait = std::get_if<iommu::WaitReached>(&step)) {
     if (wait->status_write) {
-      std::uint32_t data = wait->status_data;
+      std::uint64_t data = wait->status_data;
       sc_core::sc_time delay = to_sc(timing_.status_write);
-      memory->b_transport(status_.prepare(tlm::TLM_WRITE_COMMAND, wait->status_address.value, &data, sizeof data), delay);
+      memory->b_transport(status_.prepare(tlm::TLM_WRITE_COMMAND, wait->status_address.value, &data, wait->status_bytes), delay);
     }
     tracer_.emit(now, trace::InvalidationWaitDone{submitted_at_.ps()});
   }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Physical IOMMU: remaps DMA and executes the invalidation queue.
-// Time is spent here; every decision (lookup, walk, invalidate, fault) is IommuCore's.
+// Time is spent here; every decision (lookup, walk, invalidate, fault) is the unit's.
 #pragma once
 
 #include <tlm_utils/multi_passthrough_target_socket.h>
 #include <tlm_utils/simple_initiator_socket.h>
 
+#include <memory>
+
 #include "models/fabric/payload.hpp"
-#include "models/iommu/core/iommu_core.hpp"
+#include "models/iommu/core/config.hpp"
+#include "models/iommu/core/remapping_unit.hpp"
 #include "models/trace/tracer.hpp"
 
 namespace gnomon {
@@ -21,11 +24,11 @@ class Iommu final : public sc_core::sc_module {
   tlm_utils::simple_initiator_socket<Iommu> memory{"memory"};                ///< translated DMA, status writes
   tlm_utils::simple_initiator_socket<Iommu> messages{"messages"};            ///< interrupt requests
 
-  /// `bytes`, where tables and the queue are read, and `tracer` must outlive the module.
-  Iommu(const sc_core::sc_module_name& name, const iommu::IommuConfig& config, const PhysicalMemory& bytes,
-        trace::Tracer& tracer, std::uint64_t& activations);
+  /// `tracer` must outlive the module.
+  Iommu(const sc_core::sc_module_name& name, std::unique_ptr<iommu::RemappingUnit> unit,
+        const iommu::IommuTiming& timing, trace::Tracer& tracer, std::uint64_t& activations);
 
-  const iommu::IommuCore& core() const { return core_; }
+  const iommu::RemappingUnit& unit() const { return *unit_; }
 
  private:
   void on_dma(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
@@ -36,7 +39,7 @@ class Iommu final : public sc_core::sc_module {
   void drain_invalidation_queue();
   void carry_out(const iommu::InvalidationStep& step);
 
-  iommu::IommuCore core_;
+  std::unique_ptr<iommu::RemappingUnit> unit_;
   const iommu::IommuTiming timing_;
   trace::Tracer& tracer_;
   std::uint64_t& activations_;

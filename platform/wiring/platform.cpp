@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "models/iommu/vtd/unit.hpp"
+
 namespace gnomon::wiring {
 
 using scenario::HypervisorKind;
@@ -35,7 +37,8 @@ void Platform::build_memory() {
   memory_ = std::make_unique<Memory>("memory", configuration_.machine.memory, *bytes_, monitor_);
   iommu::IommuConfig iommu = configuration_.machine.iommu;
   iommu.faults = configuration_.faults.iommu;
-  iommu_ = std::make_unique<Iommu>("iommu", iommu, *bytes_, tracer_, activations_);
+  iommu_ = std::make_unique<Iommu>("iommu", std::make_unique<iommu::VtdUnit>(iommu, *bytes_), iommu.timing, tracer_,
+                                   activations_);
 }
 
 void Platform::build_processors() {

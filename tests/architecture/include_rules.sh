@@ -16,6 +16,8 @@ models/memory:           models/base
 models/pgtable:          models/base models/spec models/memory
 models/cpu/core:         models/base models/trace
 models/iommu/core:       shared models/pgtable
+models/iommu/vtd:        shared models/pgtable models/iommu/core
+models/iommu/amdvi:      shared models/pgtable models/iommu/core
 models/hypervisor/core:  shared models/pgtable
 models/nvme/core:        shared
 guest:                   shared

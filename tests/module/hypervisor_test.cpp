@@ -8,6 +8,7 @@
 #include "models/fabric/memory.hpp"
 #include "models/fabric/mmio_router.hpp"
 #include "models/iommu/iommu.hpp"
+#include "models/iommu/vtd/unit.hpp"
 #include "tests/support/isolated.hpp"
 #include "tests/support/recorder.hpp"
 #include "tests/support/test_bench.hpp"
@@ -112,7 +113,7 @@ struct Bench {
   guest::VirtqueueDriver ring{ram, layout, {Gpa{0x8000}, 72, 4}, {true, true, false}};
   Lock lock{0, LockKind::queued, {big_lock, handover}, RandomStream(1, "big_lock"), tracer};
   Initiator nobody{"nobody"};
-  Iommu unit{"iommu", iommu::IommuConfig{}, bytes, tracer, activations};
+  Iommu unit{"iommu", std::make_unique<iommu::VtdUnit>(iommu::IommuConfig{}, bytes), {}, tracer, activations};
   Memory memory{"memory", MemoryConfig{Time::ns(90)}, bytes, monitor};
   InterruptFabric fabric{"fabric"};
   MmioRouter router{"mmio"};

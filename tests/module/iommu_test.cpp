@@ -2,6 +2,7 @@
 // The physical IOMMU between a device, memory and the host's driver: what a translation costs, and when an
 // invalidation is done.
 #include "models/iommu/iommu.hpp"
+#include "models/iommu/vtd/unit.hpp"
 
 #include "models/fabric/memory.hpp"
 #include "models/hypervisor/core/host_iommu_driver.hpp"
@@ -80,7 +81,7 @@ struct Bench final : hypervisor::RegisterPort {
   std::uint64_t tail = 0;
   LineMonitor monitor;
   Initiator device{"device"}, software{"software"};
-  Iommu unit{"iommu", config(), host, tracer, activations};
+  Iommu unit{"iommu", std::make_unique<iommu::VtdUnit>(config(), host), config().timing, tracer, activations};
   Memory memory{"memory", MemoryConfig{dram}, host, monitor};
   Target messages{"messages", Time::ns(20)};
   hypervisor::HostIommuDriver driver{host, pages, monitor, *this, {}, 18, tracer};

@@ -1,28 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one step of the invalidation queue did. The shell charges its time and carries out what leaves the unit.
+// What one step of an IOMMU's command queue did, whatever its maker. The shell charges its time and carries out what
+// leaves the unit.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <variant>
 
 #include "models/base/address.hpp"
-#include "models/spec/vtd/invalidation.hpp"
 
 namespace gnomon::iommu {
 
+/// What an invalidation selects.
+enum class Granularity : std::uint8_t { global, domain, device, pages };
+
+/// A number of the unit's own specification: a fault reason, an event code, an error of its queue.
+struct UnitCode {
+  std::uint16_t value = 0;
+  constexpr UnitCode() = default;
+  template <class Enum>
+    requires std::is_enum_v<Enum>
+  constexpr UnitCode(Enum code) : value(static_cast<std::uint16_t>(code)) {}
+  template <class Enum>
+    requires std::is_enum_v<Enum>
+  constexpr bool operator==(Enum code) const {
+    return value == static_cast<std::uint16_t>(code);
+  }
+};
+
 /// The queue is empty or disabled: no descriptor was read.
 struct QueueIdle {};
-/// FSTS.IQE, ICE or ITE is set: nothing is read until software clears it (section 6.5.2.10).
+/// An error stopped the queue: nothing is read until software clears it.
 struct QueueStopped {};
 
-/// FSTS.IQE was set by this step; the head still points at the descriptor.
+/// This step met a command it cannot execute and stopped the queue; the head still points at it.
 struct QueueError {
-  vtd::QueueErrorInfo info = vtd::QueueErrorInfo::none;
+  UnitCode info;
   bool fault_event = false;  ///< the fault event interrupt is to be sent
 };
 
+/// Context entries (VT-d), device table entries (AMD-Vi), stream table entries (SMMUv3).
 struct ContextCacheInvalidated {
-  vtd::Granularity granularity = vtd::Granularity::global;
+  Granularity granularity = Granularity::global;
   DomainId domain{};  ///< unless global
   SourceId source{};  ///< device-selective only
   std::uint8_t function_mask = 0;
@@ -30,11 +49,11 @@ struct ContextCacheInvalidated {
 };
 
 struct IotlbInvalidated {
-  vtd::Granularity granularity = vtd::Granularity::global;
+  Granularity granularity = Granularity::global;
   DomainId domain{};  ///< unless global
   Iova iova{};        ///< block the descriptor covers, mask applied; the whole input space unless page-selective
   std::uint64_t bytes = 0;
-  bool invalidation_hint = false;  ///< IH of a page-selective one: paging-structure caches were kept
+  bool invalidation_hint = false;  ///< leaves only: the paging-structure caches were kept
   bool drain_reads = false;
   bool drain_writes = false;
   std::uint32_t iotlb_dropped = 0;
@@ -58,7 +77,8 @@ struct InterruptEntriesInvalidated {
 struct WaitReached {
   bool status_write = false;
   Hpa status_address{};
-  std::uint32_t status_data = 0;
+  std::uint64_t status_data = 0;
+  std::uint8_t status_bytes = 4;
   bool fence = false;  ///< later descriptors start only after the earlier ones are complete
   bool page_request_drain = false;
   bool completion_event = false;  ///< the invalidation completion interrupt is to be sent

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// What IommuCore answers to a DMA and to a register write.
+// What a remapping unit answers to a DMA and to a register write.
 #pragma once
 
 #include <cstdint>
 
 #include "models/base/address.hpp"
+#include "models/iommu/core/invalidation_step.hpp"
 #include "models/pgtable/mapping.hpp"
-#include "models/spec/vtd/fault.hpp"
 
 namespace gnomon::iommu {
 
 /// What became of one DMA address.
 struct Translation {
   enum class Kind : std::uint8_t {
-    translated,           ///< through the second stage
+    translated,           ///< through a page table
     pass_through,         ///< by the context entry, or because translation is off
-    interrupt_request,    ///< a write to FEEx_xxxxh: never translated (section 3.14)
+    interrupt_request,    ///< a write to FEEx_xxxxh: never translated
     unsupported_request,  ///< a read of FEEx_xxxxh: aborted, and no fault is recorded
     fault,                ///< blocked
   };
@@ -32,7 +32,7 @@ struct Translation {
   pgtable::Permissions permissions{};
   DomainId domain{};  ///< where the context entry was reached
   // Of a fault:
-  vtd::FaultReason reason{};
+  UnitCode reason;
   bool recorded = false;     ///< in a fault recording register; false on overflow or where FPD is set
   bool fault_event = false;  ///< the fault event interrupt is to be sent
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
-#include "models/iommu/core/context_cache.hpp"
+#include "models/iommu/vtd/context_cache.hpp"
 #include "models/iommu/core/iotlb.hpp"
 #include "models/iommu/core/walk_cache.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
-#include "models/iommu/core/fault_log.hpp"
+#include "models/iommu/vtd/fault_log.hpp"
 
 using namespace gnomon;
 using namespace gnomon::iommu;

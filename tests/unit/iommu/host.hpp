@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "models/iommu/core/iommu_core.hpp"
+#include "models/iommu/vtd/unit.hpp"
 #include "models/pgtable/second_stage_table.hpp"
 
 namespace gnomon::iommu::test {
@@ -63,7 +63,7 @@ struct Host {
   PhysicalMemory memory{memory_bytes};
   PageAllocator allocator{memory, Hpa{0x10'0000}, Hpa{0x1000'0000}};
   pgtable::SecondStageTable table{memory, allocator, 4};
-  IommuCore core;
+  VtdUnit core;
   Hpa root{}, context{}, queue{};
   std::uint64_t tail = 0;
   std::vector<Hpa> unlinked;

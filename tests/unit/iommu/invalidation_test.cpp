@@ -7,12 +7,12 @@ using namespace gnomon;
 using namespace gnomon::iommu;
 using test::Host;
 using Kind = Translation::Kind;
-using vtd::Granularity;
+
 
 namespace {
 
 vtd::IotlbInvalidate domain_selective(DomainId did) {
-  return {Granularity::domain, false, false, did, 0, false, {}};
+  return {vtd::Granularity::domain, false, false, did, 0, false, {}};
 }
 vtd::InvalidationWait wait(std::uint32_t data) {
   return {false, true, false, false, data, Hpa{0x8000}};
@@ -28,7 +28,7 @@ TEST_CASE("a page-selective invalidation drops its aligned block") {
   h.map(0, 0x4000'0000, 0x1'0000);
   for (std::uint64_t page = 0; page < 16; ++page) h.read(page << 12);
   const IotlbInvalidated r = h.invalidate_pages(0x7000, 1, true);
-  CHECK(r.granularity == Granularity::device_or_page);
+  CHECK(r.granularity == iommu::Granularity::pages);
   CHECK(r.domain == Host::domain);
   CHECK(r.iova == Iova{0x6000});  // page 7 with AM 1 is {6, 7}: page 8 stays
   CHECK(r.bytes == 0x2000);
@@ -95,15 +95,15 @@ TEST_CASE("context-cache descriptors drop context entries, and only those") {
   h.attach(Host::device, {true, false, vtd::TranslationType::pass_through, {}, 2, Host::domain});
   CHECK(h.read(0).kind == Kind::translated);  // cached
   auto r = h.run<ContextCacheInvalidated>(
-      vtd::ContextCacheInvalidate{Granularity::device_or_page, Host::domain, SourceId{0x0399}, 0});
+      vtd::ContextCacheInvalidate{vtd::Granularity::device_or_page, Host::domain, SourceId{0x0399}, 0});
   CHECK(r.dropped == 0);
   r = h.run<ContextCacheInvalidated>(
-      vtd::ContextCacheInvalidate{Granularity::device_or_page, Host::domain, Host::device, 0});
+      vtd::ContextCacheInvalidate{vtd::Granularity::device_or_page, Host::domain, Host::device, 0});
   CHECK(r.dropped == 1);
   CHECK(r.source == Host::device);
   CHECK(h.core.iotlb().size() == 1);
   CHECK(h.read(0).kind == Kind::pass_through);
-  CHECK(h.run<ContextCacheInvalidated>(vtd::ContextCacheInvalidate{Granularity::domain, Host::domain, {}, 0})
+  CHECK(h.run<ContextCacheInvalidated>(vtd::ContextCacheInvalidate{vtd::Granularity::domain, Host::domain, {}, 0})
             .dropped == 1);
   CHECK(h.run<ContextCacheInvalidated>(vtd::ContextCacheInvalidate{}).dropped == 0);
 }
@@ -189,7 +189,7 @@ TEST_CASE("the other ways a queue fails") {
   Host h(config);
   const auto info = [&] { return std::get<QueueError>(h.core.step()).info; };
   SECTION("AM beyond MAMV") {
-    h.submit(vtd::IotlbInvalidate{Granularity::device_or_page, false, false, {}, 19, false, {}});
+    h.submit(vtd::IotlbInvalidate{vtd::Granularity::device_or_page, false, false, {}, 19, false, {}});
     CHECK(info() == vtd::QueueErrorInfo::reserved_field);
   }
   SECTION("IM beyond MHMV") {

@@ -3,7 +3,7 @@
 #include <map>
 #include <vector>
 
-#include "models/iommu/core/page_walk.hpp"
+#include "models/iommu/vtd/page_walk.hpp"
 
 using namespace gnomon;
 using namespace gnomon::iommu;

@@ -33,12 +33,12 @@ TEST_CASE("capabilities say what the configuration says") {
   CHECK(ecap.pt);
   CHECK_FALSE(ecap.dt);
   CHECK_FALSE(ecap.sc);
-  CHECK(reg::frcd + 256 * 16 <= IommuCore::register_bytes);
+  CHECK(reg::frcd + 256 * 16 <= VtdUnit::register_bytes);
 }
 
 TEST_CASE("commands show in the status") {
   PhysicalMemory memory{1 << 20};
-  IommuCore core(IommuConfig{}, memory);
+  VtdUnit core(IommuConfig{}, memory);
   CHECK(core.read32(reg::gsts) == 0);
   core.write32(reg::gcmd, gcmd::srtp);
   CHECK(core.read32(reg::gsts) == gcmd::srtp);
@@ -65,7 +65,7 @@ TEST_CASE("disabling the queue resets its head") {
 
 TEST_CASE("64-bit registers can be written by halves") {
   PhysicalMemory memory{1 << 20};
-  IommuCore core(IommuConfig{}, memory);
+  VtdUnit core(IommuConfig{}, memory);
   core.write32(reg::rtaddr, 0x1234'5000);
   core.write32(reg::rtaddr + 4, 0x9);
   CHECK(core.read64(reg::rtaddr) == 0x9'1234'5000);
@@ -84,7 +84,7 @@ TEST_CASE("64-bit registers can be written by halves") {
 
 TEST_CASE("event messages") {
   PhysicalMemory memory{1 << 20};
-  IommuCore core(IommuConfig{}, memory);
+  VtdUnit core(IommuConfig{}, memory);
   core.write32(reg::fedata, 0x31);
   core.write32(reg::feaddr, 0xfee0'1000);
   core.write32(reg::feuaddr, 2);

@@ -259,7 +259,7 @@ TEST_CASE("configurations out of range are refused") {
   const auto refused = [&](auto change) {
     IommuConfig config;
     change(config);
-    CHECK_THROWS_AS(IommuCore(config, memory), std::invalid_argument);
+    CHECK_THROWS_AS(VtdUnit(config, memory), std::invalid_argument);
   };
   refused([](IommuConfig& c) { c.iotlb_sets = 12; });
   refused([](IommuConfig& c) { c.iotlb_ways = 0; });
@@ -269,5 +269,5 @@ TEST_CASE("configurations out of range are refused") {
   refused([](IommuConfig& c) { c.address_width = 58; });
   refused([](IommuConfig& c) { c.max_address_mask = 49; });
   refused([](IommuConfig& c) { c.fault_records = 0; });
-  CHECK_NOTHROW(IommuCore(IommuConfig{}, memory));
+  CHECK_NOTHROW(VtdUnit(IommuConfig{}, memory));
 }

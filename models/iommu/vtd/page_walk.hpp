@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "models/iommu/core/access.hpp"
 #include "models/iommu/core/walk_cache.hpp"
 #include "models/pgtable/mapping.hpp"
 #include "models/spec/vtd/fault.hpp"
@@ -12,12 +13,6 @@
 
 namespace gnomon::iommu {
 
-/// A DMA reads or writes memory.
-enum class Access : std::uint8_t { read, write };
-
-constexpr bool allows(pgtable::Permissions p, Access access) {
-  return access == Access::read ? p.read : p.write;
-}
 constexpr vtd::FaultReason not_permitted(Access access) {
   return access == Access::read ? vtd::FaultReason::read_not_permitted : vtd::FaultReason::write_not_permitted;
 }

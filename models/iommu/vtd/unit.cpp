@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// IommuCore's translation path. VT-d specification rev 4.1, chapter 3.
-#include "models/iommu/core/iommu_core.hpp"
+// VtdUnit's translation path. VT-d specification rev 4.1, chapter 3.
+#include "models/iommu/vtd/unit.hpp"
 
 #include <algorithm>
 
@@ -36,7 +36,7 @@ const IommuConfig& validated(const IommuConfig& config) {
 
 }  // namespace
 
-IommuCore::IommuCore(const IommuConfig& config, const PhysicalMemory& memory)
+VtdUnit::VtdUnit(const IommuConfig& config, const PhysicalMemory& memory)
     : config_(validated(config)),
       memory_(memory),
       format_{config.host_address_width, config.large_pages, config.snoop_control},
@@ -45,7 +45,7 @@ IommuCore::IommuCore(const IommuConfig& config, const PhysicalMemory& memory)
       context_cache_(config.context_cache_entries),
       faults_(config.fault_records) {}
 
-Translation IommuCore::translate(SourceId sid, Iova iova, Access access) {
+Translation VtdUnit::translate(SourceId sid, Iova iova, Access access) {
   Translation t;
   if (iova.value - interrupt_first < interrupt_end - interrupt_first) {
     t.kind =
@@ -87,13 +87,15 @@ Translation IommuCore::translate(SourceId sid, Iova iova, Access access) {
     return t;
   }
   // A cached translation that does not permit the access is not trusted to deny it: the walk starts at the root.
-  walk_and_fill(context, iova, access, !cached, t);
-  if (t.kind == Translation::Kind::fault) return fault(t, t.reason, sid, iova, access, context.fpd);
+  if (const auto reason = walk_and_fill(context, iova, access, !cached, t)) {
+    return fault(t, *reason, sid, iova, access, context.fpd);
+  }
   return t;
 }
 
-void IommuCore::walk_and_fill(const vtd::ContextEntry& context, Iova iova, Access access, bool use_walk_cache,
-                              Translation& t) {
+// Not-present and erroneous entries are not cached: caching mode is off in hardware (section 6.1).
+std::optional<vtd::FaultReason> VtdUnit::walk_and_fill(const vtd::ContextEntry& context, Iova iova, Access access,
+                                                       bool use_walk_cache, Translation& t) {
   const CacheTag tag{context.did, no_pasid};
   const unsigned levels = vtd::levels_of_aw(context.aw);
   WalkStart start{levels, context.ssptptr, pgtable::read_write};
@@ -108,15 +110,13 @@ void IommuCore::walk_and_fill(const vtd::ContextEntry& context, Iova iova, Acces
         if (walk_cache_.insert(tag, iova, table)) ++t.walk_evicted;
       });
   t.walk_reads = static_cast<std::uint8_t>(result.reads);
-  if (result.fault) {
-    t.reason = *result.fault;
-    return;  // not-present and erroneous entries are not cached: caching mode is off in hardware (section 6.1)
-  }
+  if (result.fault) return result.fault;
   t.iotlb_evicted = iotlb_.insert(tag, iova, result.mapping);
   translated(t, iova, result.mapping);
+  return std::nullopt;
 }
 
-Translation& IommuCore::fault(Translation& t, vtd::FaultReason reason, SourceId sid, Iova iova, Access access,
+Translation& VtdUnit::fault(Translation& t, vtd::FaultReason reason, SourceId sid, Iova iova, Access access,
                               bool fpd) {
   t.kind = Translation::Kind::fault;
   t.reason = reason;
@@ -132,18 +132,18 @@ Translation& IommuCore::fault(Translation& t, vtd::FaultReason reason, SourceId 
   return t;
 }
 
-std::optional<std::uint64_t> IommuCore::read_entry(Hpa address) const {
+std::optional<std::uint64_t> VtdUnit::read_entry(Hpa address) const {
   if (address.value > memory_.size() - sizeof(std::uint64_t)) return std::nullopt;
   return memory_.read<std::uint64_t>(address);
 }
 
-std::optional<vtd::Bits128> IommuCore::read_entry_128(Hpa address) const {
+std::optional<vtd::Bits128> VtdUnit::read_entry_128(Hpa address) const {
   if (address.value > memory_.size() - sizeof(vtd::Bits128)) return std::nullopt;
   return memory_.read<vtd::Bits128>(address);
 }
 
 // Root table, then context table (section 3.4). `entry.fpd` is set only where a context entry was read.
-IommuCore::ContextFetch IommuCore::fetch_context(SourceId sid) const {
+VtdUnit::ContextFetch VtdUnit::fetch_context(SourceId sid) const {
   using vtd::FaultReason;
   ContextFetch r;
   if (vtd::ttm_of(root_) != vtd::TranslationTableMode::legacy) {
@@ -184,7 +184,7 @@ IommuCore::ContextFetch IommuCore::fetch_context(SourceId sid) const {
   return r;
 }
 
-std::optional<vtd::FaultReason> IommuCore::check_context(const vtd::ContextEntry& entry) const {
+std::optional<vtd::FaultReason> VtdUnit::check_context(const vtd::ContextEntry& entry) const {
   const bool type_supported = entry.tt != vtd::TranslationType::reserved &&
                               (entry.tt != vtd::TranslationType::with_device_tlb || config_.device_tlb);
   // SAGAW's bit n stands for AW encoding n.
@@ -193,11 +193,11 @@ std::optional<vtd::FaultReason> IommuCore::check_context(const vtd::ContextEntry
   return vtd::FaultReason::context_entry_invalid;
 }
 
-unsigned IommuCore::input_bits(const vtd::ContextEntry& entry) const {
+unsigned VtdUnit::input_bits(const vtd::ContextEntry& entry) const {
   return std::min<unsigned>(config_.address_width, vtd::level_shift(vtd::levels_of_aw(entry.aw) + 1));
 }
 
-std::optional<pgtable::Mapping> IommuCore::resolve(SourceId sid, Iova iova, Access access) const {
+std::optional<pgtable::Mapping> VtdUnit::resolve(SourceId sid, Iova iova, Access access) const {
   if ((status_ & vtd::gcmd::te) == 0) return std::nullopt;
   if (iova.value - interrupt_first < interrupt_end - interrupt_first) return std::nullopt;
   const ContextFetch context = fetch_context(sid);

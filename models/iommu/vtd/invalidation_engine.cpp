@@ -1,19 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// IommuCore's invalidation queue. VT-d specification rev 4.1, section 6.5.2.
-#include "models/iommu/core/iommu_core.hpp"
+// VtdUnit's invalidation queue. VT-d specification rev 4.1, section 6.5.2.
+#include <algorithm>
+
+#include "models/iommu/vtd/unit.hpp"
 
 namespace gnomon::iommu {
 namespace {
 
 constexpr std::uint32_t stopping = vtd::fsts::iqe | vtd::fsts::ice | vtd::fsts::ite;
 
+Granularity selected(vtd::Granularity g, Granularity finest) {
+  switch (g) {
+    case vtd::Granularity::global: return Granularity::global;
+    case vtd::Granularity::domain: return Granularity::domain;
+    case vtd::Granularity::device_or_page: return finest;
+  }
+  return Granularity::global;
+}
+
 }  // namespace
 
-bool IommuCore::queue_pending() const {
+bool VtdUnit::queue_pending() const {
   return (status_ & vtd::gcmd::qie) != 0 && (faults_.status() & stopping) == 0 && head_ != tail_;
 }
 
-InvalidationStep IommuCore::step() {
+std::uint64_t VtdUnit::queued() const {
+  if (!queue_pending()) return 0;
+  const std::uint64_t ring = vtd::queue_bytes(queue_);
+  return std::max<std::uint64_t>(1, ((tail_ + ring - head_) % ring) / vtd::descriptor_bytes);
+}
+
+InvalidationStep VtdUnit::step() {
   if ((status_ & vtd::gcmd::qie) == 0) return QueueIdle{};
   if ((faults_.status() & stopping) != 0) return QueueStopped{};
   if (head_ == tail_) return QueueIdle{};
@@ -30,20 +47,20 @@ InvalidationStep IommuCore::step() {
   return outcome;
 }
 
-InvalidationStep IommuCore::queue_error(vtd::QueueErrorInfo info) {
+InvalidationStep VtdUnit::queue_error(vtd::QueueErrorInfo info) {
   queue_error_ = (queue_error_ & ~vtd::mask(3, 0)) | static_cast<std::uint64_t>(info);
   return QueueError{info, faults_.raise(vtd::fsts::iqe)};
 }
 
-bool IommuCore::device_tlb_timed_out(SourceId sid) {
+bool VtdUnit::device_tlb_timed_out(SourceId sid) {
   if ((faults_.status() & vtd::fsts::ite) == 0) {  // the first one stays recorded
     queue_error_ = (queue_error_ & ~vtd::mask(47, 32)) | std::uint64_t{sid.value} << 32;
   }
   return faults_.raise(vtd::fsts::ite);
 }
 
-InvalidationStep IommuCore::execute(const vtd::ContextCacheInvalidate& d) {
-  ContextCacheInvalidated done{d.g, d.did, d.sid, d.fm, 0};
+InvalidationStep VtdUnit::execute(const vtd::ContextCacheInvalidate& d) {
+  ContextCacheInvalidated done{selected(d.g, Granularity::device), d.did, d.sid, d.fm, 0};
   switch (d.g) {
     case vtd::Granularity::global: done.dropped = context_cache_.invalidate_global(); break;
     case vtd::Granularity::domain: done.dropped = context_cache_.invalidate_domain(d.did); break;
@@ -54,9 +71,9 @@ InvalidationStep IommuCore::execute(const vtd::ContextCacheInvalidate& d) {
   return done;
 }
 
-InvalidationStep IommuCore::execute(const vtd::IotlbInvalidate& d) {
+InvalidationStep VtdUnit::execute(const vtd::IotlbInvalidate& d) {
   const bool walk_cache_too = !config_.faults.keep_walk_cache;
-  IotlbInvalidated done{d.g, d.did, Iova{0}, std::uint64_t{1} << config_.address_width, false, d.dr, d.dw, 0, 0};
+  IotlbInvalidated done{selected(d.g, Granularity::pages), d.did, Iova{0}, std::uint64_t{1} << config_.address_width, false, d.dr, d.dw, 0, 0};
   switch (d.g) {
     case vtd::Granularity::global:
       done.iotlb_dropped = iotlb_.invalidate_global();
@@ -84,13 +101,13 @@ InvalidationStep IommuCore::execute(const vtd::IotlbInvalidate& d) {
   return done;
 }
 
-InvalidationStep IommuCore::execute(const vtd::DeviceTlbInvalidate& d) {
+InvalidationStep VtdUnit::execute(const vtd::DeviceTlbInvalidate& d) {
   if (!config_.device_tlb) return queue_error(vtd::QueueErrorInfo::invalid_descriptor_type);
   const vtd::PageBlock block = vtd::page_block(d);
   return DeviceTlbInvalidation{d.sid, d.mip, block.base, block.bytes};
 }
 
-InvalidationStep IommuCore::execute(const vtd::InterruptEntryCacheInvalidate& d) {
+InvalidationStep VtdUnit::execute(const vtd::InterruptEntryCacheInvalidate& d) {
   if (!d.g) return InterruptEntriesInvalidated{};
   if (d.im > max_index_mask) return queue_error(vtd::QueueErrorInfo::reserved_field);
   // As the address mask: the low IM bits of the index are ignored.
@@ -99,7 +116,7 @@ InvalidationStep IommuCore::execute(const vtd::InterruptEntryCacheInvalidate& d)
                                      static_cast<std::uint32_t>(count)};
 }
 
-InvalidationStep IommuCore::execute(const vtd::InvalidationWait& d) {
+InvalidationStep VtdUnit::execute(const vtd::InvalidationWait& d) {
   WaitReached done{d.sw, d.status_address, d.status_data, d.fn, d.pd, false};
   if (d.if_ && !wait_complete_) {  // one event until software has cleared IWC
     wait_complete_ = true;
@@ -112,7 +129,7 @@ InvalidationStep IommuCore::execute(const vtd::InvalidationWait& d) {
   return done;
 }
 
-InvalidationStep IommuCore::execute(const vtd::IllegalDescriptor& d) {
+InvalidationStep VtdUnit::execute(const vtd::IllegalDescriptor& d) {
   return queue_error(d.reason);
 }
 

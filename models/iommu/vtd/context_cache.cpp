@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/iommu/core/context_cache.hpp"
+#include "models/iommu/vtd/context_cache.hpp"
 
 namespace gnomon::iommu {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// IommuCore's registers. VT-d specification rev 4.1, section 11.4.
-#include "models/iommu/core/iommu_core.hpp"
+// VtdUnit's registers. VT-d specification rev 4.1, section 11.4.
+#include "models/iommu/vtd/unit.hpp"
 #include "models/spec/vtd/capabilities.hpp"
 
 namespace gnomon::iommu {
@@ -42,13 +42,13 @@ std::uint64_t extended_capability(const IommuConfig& c) {
   ecap.c = ecap.qi = ecap.ir = ecap.pt = true;
   ecap.dt = c.device_tlb;
   ecap.sc = c.snoop_control;
-  ecap.mhmv = IommuCore::max_index_mask;
+  ecap.mhmv = VtdUnit::max_index_mask;
   return vtd::encode(ecap);
 }
 
 }  // namespace
 
-std::uint64_t IommuCore::read_register(std::uint32_t offset) const {
+std::uint64_t VtdUnit::read_register(std::uint32_t offset) const {
   using namespace vtd;
   if (offset >= reg::frcd) {
     const std::uint32_t index = (offset - reg::frcd) / sizeof(Bits128);
@@ -81,7 +81,7 @@ std::uint64_t IommuCore::read_register(std::uint32_t offset) const {
   }
 }
 
-RegisterWrite IommuCore::write_register(std::uint32_t offset, std::uint64_t value) {
+RegisterWrite VtdUnit::write_register(std::uint32_t offset, std::uint64_t value) {
   using namespace vtd;
   RegisterWrite w;
   const auto word = static_cast<std::uint32_t>(value);
@@ -123,7 +123,7 @@ RegisterWrite IommuCore::write_register(std::uint32_t offset, std::uint64_t valu
 }
 
 // The enables follow the written value; the one-shot commands act where their bit is 1 and leave their status set.
-void IommuCore::command(std::uint32_t value) {
+void VtdUnit::command(std::uint32_t value) {
   using namespace vtd::gcmd;
   constexpr std::uint32_t enables = te | qie | ire | cfi;
   if ((value & srtp) != 0) root_ = rtaddr_;
@@ -132,18 +132,18 @@ void IommuCore::command(std::uint32_t value) {
   status_ = (value & enables) | one_shot;
 }
 
-std::uint32_t IommuCore::read32(std::uint32_t offset) const {
+std::uint32_t VtdUnit::read32(std::uint32_t offset) const {
   const std::uint32_t base = offset & ~7u;
   if (is_wide(base)) return static_cast<std::uint32_t>(read_register(base) >> (offset & 4u ? 32 : 0));
   return static_cast<std::uint32_t>(read_register(offset));
 }
 
-std::uint64_t IommuCore::read64(std::uint32_t offset) const {
+std::uint64_t VtdUnit::read64(std::uint32_t offset) const {
   if (is_wide(offset)) return read_register(offset);
   return std::uint64_t{read32(offset)} | std::uint64_t{read32(offset + 4)} << 32;
 }
 
-RegisterWrite IommuCore::write32(std::uint32_t offset, std::uint32_t value) {
+RegisterWrite VtdUnit::write32(std::uint32_t offset, std::uint32_t value) {
   const std::uint32_t base = offset & ~7u;
   if (!is_wide(base)) return write_register(offset, value);
   const bool high = (offset & 4u) != 0;
@@ -152,7 +152,7 @@ RegisterWrite IommuCore::write32(std::uint32_t offset, std::uint32_t value) {
   return write_register(base, kept | (high ? std::uint64_t{value} << 32 : value));
 }
 
-RegisterWrite IommuCore::write64(std::uint32_t offset, std::uint64_t value) {
+RegisterWrite VtdUnit::write64(std::uint32_t offset, std::uint64_t value) {
   if (is_wide(offset)) return write_register(offset, value);
   const RegisterWrite low = write32(offset, static_cast<std::uint32_t>(value));
   const RegisterWrite high = write32(offset + 4, static_cast<std::uint32_t>(value >> 32));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/iommu/core/fault_log.hpp"
+#include "models/iommu/vtd/fault_log.hpp"
 
 namespace gnomon::iommu {
 namespace {

@@ -8,11 +8,12 @@
 #include <optional>
 
 #include "models/iommu/core/config.hpp"
-#include "models/iommu/core/context_cache.hpp"
-#include "models/iommu/core/fault_log.hpp"
+#include "models/iommu/vtd/context_cache.hpp"
+#include "models/iommu/vtd/fault_log.hpp"
 #include "models/iommu/core/invalidation_step.hpp"
 #include "models/iommu/core/iotlb.hpp"
-#include "models/iommu/core/page_walk.hpp"
+#include "models/iommu/vtd/page_walk.hpp"
+#include "models/iommu/core/remapping_unit.hpp"
 #include "models/iommu/core/translation.hpp"
 #include "models/iommu/core/walk_cache.hpp"
 #include "models/memory/physical_memory.hpp"
@@ -21,25 +22,30 @@
 namespace gnomon::iommu {
 
 /// `memory` must outlive the object; tables and queue are read there at the moment hardware would read them.
-class IommuCore {
+class VtdUnit final : public RemappingUnit {
  public:
   /// Throws std::invalid_argument where the configuration is out of range.
-  IommuCore(const IommuConfig& config, const PhysicalMemory& memory);
+  VtdUnit(const IommuConfig& config, const PhysicalMemory& memory);
 
-  Translation translate(SourceId sid, Iova iova, Access access);
-  /// What the tables in memory say now of `iova`, past every cache and without a trace: the truth a stale
-  /// translation is judged by. Nothing where a DMA of that kind would fault, or is not translated by a table.
-  std::optional<pgtable::Mapping> resolve(SourceId sid, Iova iova, Access access) const;
+  Translation translate(SourceId sid, Iova iova, Access access) override;
+  std::optional<pgtable::Mapping> resolve(SourceId sid, Iova iova, Access access) const override;
 
   /// The queue is enabled, holds descriptors, and no error stops it.
   bool queue_pending() const;
   /// Executes the descriptor at the head of the queue.
-  InvalidationStep step();
+  InvalidationStep step() override;
+  /// At least 1 where the queue is pending: a tail beyond the ring costs a look.
+  std::uint64_t queued() const override;
   /// A device did not answer a device-TLB invalidation: FSTS.ITE. True where the fault event is to be sent.
   bool device_tlb_timed_out(SourceId sid);
 
-  /// Accesses of 32 bits at multiples of 4, of 64 at multiples of 8; the halves of a 64-bit register work alone.
-  /// Registers that are not modelled read 0 and ignore writes.
+  /// The halves of a 64-bit register work alone.
+  std::uint64_t read(std::uint32_t offset, unsigned bytes) const override {
+    return bytes == 8 ? read64(offset) : read32(offset);
+  }
+  RegisterWrite write(std::uint32_t offset, std::uint64_t value, unsigned bytes) override {
+    return bytes == 8 ? write64(offset, value) : write32(offset, static_cast<std::uint32_t>(value));
+  }
   std::uint32_t read32(std::uint32_t offset) const;
   std::uint64_t read64(std::uint32_t offset) const;
   RegisterWrite write32(std::uint32_t offset, std::uint32_t value);
@@ -65,8 +71,8 @@ class IommuCore {
   ContextFetch fetch_context(SourceId sid) const;
   std::optional<vtd::FaultReason> check_context(const vtd::ContextEntry& entry) const;
   unsigned input_bits(const vtd::ContextEntry& entry) const;
-  void walk_and_fill(const vtd::ContextEntry& context, Iova iova, Access access, bool use_walk_cache,
-                     Translation& t);
+  std::optional<vtd::FaultReason> walk_and_fill(const vtd::ContextEntry& context, Iova iova, Access access,
+                                                bool use_walk_cache, Translation& t);
   Translation& fault(Translation& t, vtd::FaultReason reason, SourceId sid, Iova iova, Access access, bool fpd);
 
   InvalidationStep queue_error(vtd::QueueErrorInfo info);

@@ -54,10 +54,10 @@ void Iommu::translated(const Translation& t, tlm::tlm_generic_payload& payload, 
   memory->b_transport(payload, delay);
   payload.set_address(iova);
   const Time ends = global_time() + from_sc(delay) + requester.streams;
-  tracer_.emit(global_time(),
-               trace::DmaBurst{iova, t.hpa.value, payload.get_data_length(), ends.ps(), requester.source.value,
-                               t.domain.value, payload.is_write(),
-                               t.iotlb_hit || t.kind == Translation::Kind::pass_through, t.walk_reads, t.iotlb_evicted});
+  tracer_.emit(global_time(), trace::DmaBurst{iova, t.hpa.value, payload.get_data_length(), ends.ps(),
+                                              requester.source.value, t.domain.value, payload.is_write(),
+                                              t.iotlb_hit || t.kind == Translation::Kind::pass_through,
+                                              t.walk_reads, t.iotlb_evicted});
 }
 
 void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
@@ -78,7 +78,8 @@ void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core
 void Iommu::schedule_queue(Time from) {
   batch_ = unit_->queued();
   submitted_at_ = from;
-  // All that is queued now is executed in one activation, when the last of it would be done; what comes meanwhile then.
+  // All that is queued now is executed in one activation, when the last of it would be done; what comes meanwhile
+  // then.
   const Time done = from + (timing_.descriptor_fetch + timing_.descriptor_execute) * batch_;
   notify_at(queue_due_, done);
 }
@@ -104,7 +105,8 @@ void Iommu::carry_out(const iommu::InvalidationStep& step) {
     if (wait->status_write) {
       std::uint64_t data = wait->status_data;
       sc_core::sc_time delay = to_sc(timing_.status_write);
-      memory->b_transport(status_.prepare(tlm::TLM_WRITE_COMMAND, wait->status_address.value, &data, wait->status_bytes), delay);
+      memory->b_transport(
+          status_.prepare(tlm::TLM_WRITE_COMMAND, wait->status_address.value, &data, wait->status_bytes), delay);
     }
     tracer_.emit(now, trace::InvalidationWaitDone{submitted_at_.ps()});
   }

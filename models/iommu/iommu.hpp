@@ -17,12 +17,12 @@ namespace gnomon {
 
 class Iommu final : public sc_core::sc_module {
  public:
-  tlm_utils::multi_passthrough_target_socket<Iommu> dma{"dma"};              ///< untranslated requests of devices
+  tlm_utils::multi_passthrough_target_socket<Iommu> dma{"dma"};  ///< untranslated requests of devices
   tlm_utils::multi_passthrough_target_socket<Iommu, 32, tlm::tlm_base_protocol_types, 0,
                                              sc_core::SC_ZERO_OR_MORE_BOUND>
       registers{"registers"};  ///< remapping hardware registers; nobody's on a machine that leaves translation off
-  tlm_utils::simple_initiator_socket<Iommu> memory{"memory"};                ///< translated DMA, status writes
-  tlm_utils::simple_initiator_socket<Iommu> messages{"messages"};            ///< interrupt requests
+  tlm_utils::simple_initiator_socket<Iommu> memory{"memory"};      ///< translated DMA, status writes
+  tlm_utils::simple_initiator_socket<Iommu> messages{"messages"};  ///< interrupt requests
 
   /// `tracer` must outlive the module.
   Iommu(const sc_core::sc_module_name& name, std::unique_ptr<iommu::RemappingUnit> unit,

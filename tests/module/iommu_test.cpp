@@ -56,7 +56,7 @@ struct Bench final : hypervisor::RegisterPort {
   }
   /// Queues an invalidation of one page and a wait that writes `number`, without waiting. Returns when it is done.
   void invalidate(std::uint64_t iova_page, std::uint32_t number, Time delay = {}) {
-    const Hpa queue{unit.core().read64(vtd::reg::iqa) & ~std::uint64_t{0xfff}};
+    const Hpa queue{unit.unit().read(vtd::reg::iqa, 8) & ~std::uint64_t{0xfff}};
     vtd::IotlbInvalidate flush;
     flush.g = vtd::Granularity::device_or_page;
     flush.did = domain;

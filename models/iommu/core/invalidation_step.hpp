@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one step of an IOMMU's command queue did, whatever its maker. The shell charges its time and carries out what
-// leaves the unit.
+// What one step of an IOMMU's command queue did, whatever its maker. The shell charges its time and carries out
+// what leaves the unit.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,11 @@ struct UnitCode {
   std::uint16_t value = 0;
   constexpr UnitCode() = default;
   template <class Enum>
-    requires std::is_enum_v<Enum>
+  requires std::is_enum_v<Enum>
   constexpr UnitCode(Enum code) : value(static_cast<std::uint16_t>(code)) {}
   template <class Enum>
-    requires std::is_enum_v<Enum>
-  constexpr bool operator==(Enum code) const {
-    return value == static_cast<std::uint16_t>(code);
-  }
+  requires std::is_enum_v<Enum>
+  constexpr bool operator==(Enum code) const { return value == static_cast<std::uint16_t>(code); }
 };
 
 /// The queue is empty or disabled: no descriptor was read.
@@ -78,10 +76,10 @@ struct WaitReached {
   bool status_write = false;
   Hpa status_address{};
   std::uint64_t status_data = 0;
-  std::uint8_t status_bytes = 4;
   bool fence = false;  ///< later descriptors start only after the earlier ones are complete
   bool page_request_drain = false;
   bool completion_event = false;  ///< the invalidation completion interrupt is to be sent
+  std::uint8_t status_bytes = 4;  ///< of status_data
 };
 
 using InvalidationStep =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a physical IOMMU of any maker answers to its shell. Pure: every call says what happened and how many reads it
-// took; the shell charges the time.
+// What a physical IOMMU of any maker answers to its shell. Pure: every call says what happened and how many reads
+// it took; the shell charges the time.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ class RemappingUnit {
   /// Executes the command at the head of the queue.
   virtual InvalidationStep step() = 0;
 
-  /// Accesses of 4 bytes at multiples of 4, of 8 at multiples of 8. Registers that are not modelled read 0 and ignore
-  /// writes.
+  /// Accesses of 4 bytes at multiples of 4, of 8 at multiples of 8. Registers that are not modelled read 0 and
+  /// ignore writes.
   virtual std::uint64_t read(std::uint32_t offset, unsigned bytes) const = 0;
   virtual RegisterWrite write(std::uint32_t offset, std::uint64_t value, unsigned bytes) = 0;
 };

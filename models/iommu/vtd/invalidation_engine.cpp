@@ -73,7 +73,15 @@ InvalidationStep VtdUnit::execute(const vtd::ContextCacheInvalidate& d) {
 
 InvalidationStep VtdUnit::execute(const vtd::IotlbInvalidate& d) {
   const bool walk_cache_too = !config_.faults.keep_walk_cache;
-  IotlbInvalidated done{selected(d.g, Granularity::pages), d.did, Iova{0}, std::uint64_t{1} << config_.address_width, false, d.dr, d.dw, 0, 0};
+  IotlbInvalidated done{selected(d.g, Granularity::pages),
+                        d.did,
+                        Iova{0},
+                        std::uint64_t{1} << config_.address_width,
+                        false,
+                        d.dr,
+                        d.dw,
+                        0,
+                        0};
   switch (d.g) {
     case vtd::Granularity::global:
       done.iotlb_dropped = iotlb_.invalidate_global();

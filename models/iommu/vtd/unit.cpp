@@ -117,7 +117,7 @@ std::optional<vtd::FaultReason> VtdUnit::walk_and_fill(const vtd::ContextEntry& 
 }
 
 Translation& VtdUnit::fault(Translation& t, vtd::FaultReason reason, SourceId sid, Iova iova, Access access,
-                              bool fpd) {
+                            bool fpd) {
   t.kind = Translation::Kind::fault;
   t.reason = reason;
   if (fpd && vtd::is_qualified(reason)) return t;

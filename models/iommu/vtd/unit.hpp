@@ -8,14 +8,14 @@
 #include <optional>
 
 #include "models/iommu/core/config.hpp"
-#include "models/iommu/vtd/context_cache.hpp"
-#include "models/iommu/vtd/fault_log.hpp"
 #include "models/iommu/core/invalidation_step.hpp"
 #include "models/iommu/core/iotlb.hpp"
-#include "models/iommu/vtd/page_walk.hpp"
 #include "models/iommu/core/remapping_unit.hpp"
 #include "models/iommu/core/translation.hpp"
 #include "models/iommu/core/walk_cache.hpp"
+#include "models/iommu/vtd/context_cache.hpp"
+#include "models/iommu/vtd/fault_log.hpp"
+#include "models/iommu/vtd/page_walk.hpp"
 #include "models/memory/physical_memory.hpp"
 #include "models/spec/vtd/invalidation.hpp"
 

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "guest/fio/fio_json.hpp"
+#include "guest/fio/fio_text.hpp"
+
 namespace gnomon::guest {
 
 FioWorkload::FioWorkload(const std::vector<fio::JobSpec>& jobs, const FioOptions& options, std::vector<Cpu*> cpus,
@@ -40,6 +43,17 @@ Time FioWorkload::horizon() const {
     group = std::max(group, length);
   }
   return total + group;
+}
+
+std::vector<WorkloadOutput> FioWorkload::outputs(Time now) const {
+  std::vector<fio::JobStatistics> statistics;
+  for (const auto& thread : threads_) statistics.push_back(thread->statistics());
+  fio::RunReport report;
+  report.timestamp_ms = now.ns() / 1'000'000;  // simulated: no host time in a result
+  report.elapsed_s = now / Time::s(1);
+  report.jobs = jobs_;
+  report.entries = fio::merge_entries(jobs_, statistics);
+  return {{"fio.txt", fio::to_fio_text(report)}, {"fio.json", fio::write_fio_json(fio::to_fio_json(report))}};
 }
 
 void FioWorkload::start(Cpu& cpu, std::function<void(Cpu&)> on_done) {

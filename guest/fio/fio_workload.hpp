@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "guest/fio/fio_thread.hpp"
+#include "guest/kernel/workload.hpp"
 
 namespace gnomon::guest {
 
@@ -17,7 +18,7 @@ struct FioOptions {
   BufferLayout buffers;
 };
 
-class FioWorkload {
+class FioWorkload final : public Workload {
  public:
   /// `jobs` must outlive the workload. Threads go to the CPUs in turn. Throws std::invalid_argument where a job
   /// does not fit the device.
@@ -25,12 +26,14 @@ class FioWorkload {
               NvmeDriver& driver, GuestPages& pages);
 
   /// Starts the first group of jobs from `cpu`. `on_done` runs when the last thread has finished.
-  void start(Cpu& cpu, std::function<void(Cpu&)> on_done);
+  void start(Cpu& cpu, std::function<void(Cpu&)> on_done) override;
 
   const std::vector<std::unique_ptr<FioThread>>& threads() const { return threads_; }
   const std::vector<fio::JobSpec>& jobs() const { return jobs_; }
   /// From the first group's start to the end of the last, by the jobs' own limits; Time::max() where none is given.
-  Time horizon() const;
+  Time horizon() const override;
+  /// fio.txt and fio.json, as fio prints them.
+  std::vector<WorkloadOutput> outputs(Time now) const override;
 
   // For the threads.
   std::uint64_t next_io() { return ++last_io_; }

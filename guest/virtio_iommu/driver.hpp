@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "guest/iommu/driver.hpp"
+#include "guest/iommu/instance.hpp"
 #include "guest/virtio_iommu/request_queue.hpp"
 #include "models/base/interval_set.hpp"
 
@@ -57,6 +57,26 @@ class ViommuDomain final : public IommuDriver {
   unsigned endpoints_ = 0;
   IntervalPool<Mapping> pool_;
   IntervalSet<Mapping> mappings_{pool_};
+};
+
+/// The driver of one virtio-iommu.
+class ViommuInstance final : public IommuInstance {
+ public:
+  ViommuInstance(ViommuRequestQueue& queue, const ViommuDriverBehaviour& behaviour, PageSizeBitmap page_sizes)
+      : queue_(queue), behaviour_(behaviour), page_sizes_(page_sizes) {}
+
+  void probe(Cpu& /*cpu*/) override {}  // the virtqueues are set up by the virtio core before the driver is asked
+  std::unique_ptr<IommuDriver> make_domain(Cpu& /*cpu*/, std::uint32_t id) override {
+    return std::make_unique<ViommuDomain>(queue_, behaviour_, id, page_sizes_);
+  }
+  int attach(Cpu& cpu, IommuDriver& domain, SourceId device) override {
+    return static_cast<ViommuDomain&>(domain).attach(cpu, device.value);
+  }
+
+ private:
+  ViommuRequestQueue& queue_;
+  ViommuDriverBehaviour behaviour_;
+  PageSizeBitmap page_sizes_;
 };
 
 }  // namespace gnomon::guest

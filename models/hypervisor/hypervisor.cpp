@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/hypervisor/hypervisor.hpp"
 
+#include <cstring>
 #include <variant>
 
 namespace gnomon {
@@ -59,11 +60,16 @@ void Hypervisor::add_viommu(const hypervisor::VirtioIommuDeviceConfig& device, c
   used_index_ = parts_.ram.to_hpa(queue.used_index());
 }
 
+void Hypervisor::add_viommu(std::unique_ptr<hypervisor::EmulatedIommu> device) {
+  emulated_ = std::move(device);
+  for (const auto& assigned : devices_) emulated_->add_endpoint(assigned->source(), *assigned);
+}
+
 void Hypervisor::start_of_simulation() {
   host_iommu_.enable();
   for (const auto& device : devices_) {
     host_iommu_.attach(device->source(), device->domain(), device->table().root(), hypervisor::HostPageTable::levels);
-    if (!viommu_) device->map_guest_memory();
+    if (!viommu_ && !emulated_) device->map_guest_memory();
   }
 }
 
@@ -82,7 +88,7 @@ void Hypervisor::write(std::uint32_t offset, std::uint64_t value, unsigned bytes
 void Hypervisor::on_trapped(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   Processor& vcpu = *requester_of(payload).processor;
   vcpu.sync();
-  handle_kick(vcpu);
+  emulated_ ? handle_register(vcpu, payload) : handle_kick(vcpu);
   delay = sc_core::SC_ZERO_TIME;
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }
@@ -108,6 +114,63 @@ void Hypervisor::handle_kick(Processor& vcpu) {
   vcpu.spend(costs_.entry);
   vcpu.sync();
   parts_.tracer.emit(vcpu.now(), trace::VmExit{began.ps(), vcpu.id(), trace::ExitReason::ept_misconfig});
+}
+
+void Hypervisor::handle_register(Processor& vcpu, tlm::tlm_generic_payload& payload) {
+  const Time began = vcpu.now();
+  const auto offset = static_cast<std::uint32_t>(payload.get_address());
+  const unsigned bytes = payload.get_data_length();
+  vcpu.spend(costs_.exit + costs_.to_user + costs_.mmio_dispatch);
+  {
+    LockGuard guard(big_lock_, vcpu);
+    if (payload.is_read()) {
+      const std::uint64_t value = emulated_->read_register(offset, bytes);
+      std::memcpy(payload.get_data_ptr(), &value, bytes);
+    } else {
+      std::uint64_t value = 0;
+      std::memcpy(&value, payload.get_data_ptr(), bytes);
+      emulated_->write_register(offset, value, bytes);
+      serve_commands(vcpu);
+    }
+  }
+  vcpu.spend(costs_.from_user + costs_.entry);
+  vcpu.sync();
+  parts_.tracer.emit(vcpu.now(), trace::VmExit{began.ps(), vcpu.id(), trace::ExitReason::ept_misconfig});
+}
+
+void Hypervisor::serve_commands(Processor& core) {
+  using Kind = hypervisor::ServedCommand::Kind;
+  for (const auto& device : devices_) device->serve_on(&core);
+  serving_ = &core;
+  while (emulated_->pending()) {
+    core.spend(costs_.command);
+    entries_read_ = 0;
+    const hypervisor::ServedCommand served = emulated_->serve(*this);
+    core.sync();
+    auto type = trace::RequestType::configure;
+    if (served.kind == Kind::invalidate) type = trace::RequestType::invalidate;
+    if (served.kind == Kind::wait) type = trace::RequestType::wait;
+    parts_.tracer.emit(core.now(), trace::RequestServed{served.iova.value, served.bytes, served.domain, core.id(), type,
+                                                        served.kind == Kind::illegal ? 1u : 0u});
+    if (entries_read_ > 0) parts_.tracer.emit(core.now(), trace::GuestTableRead{entries_read_});
+  }
+  serving_ = nullptr;
+}
+
+std::uint64_t Hypervisor::read_entry(Gpa address) {
+  serving_->spend(costs_.table_read);
+  ++entries_read_;
+  if (!parts_.ram.contains(address, sizeof(std::uint64_t))) return ~std::uint64_t{0};
+  return parts_.ram.read<std::uint64_t>(address);
+}
+
+void Hypervisor::look_up() { serving_->spend(costs_.tree_lookup); }
+
+void Hypervisor::write_guest(Gpa address, std::uint64_t value, unsigned bytes) {
+  if (!parts_.ram.contains(address, bytes)) return;  // a guest's mistake: QEMU's write goes nowhere too
+  serving_->sync();
+  parts_.ram.write_bytes(address, &value, bytes);
+  parts_.monitor.written(parts_.ram.to_hpa(address), serving_->now());
 }
 
 void Hypervisor::run_io_thread(Processor& core) {

@@ -13,6 +13,7 @@
 #include "models/fabric/payload.hpp"
 #include "models/hypervisor/assigned_device.hpp"
 #include "models/hypervisor/core/config.hpp"
+#include "models/hypervisor/core/emulated_iommu.hpp"
 #include "models/hypervisor/core/host_iommu_driver.hpp"
 #include "models/hypervisor/core/virtio_iommu_queue.hpp"
 #include "models/trace/tracer.hpp"
@@ -28,9 +29,9 @@ struct HypervisorParts {
   trace::Tracer& tracer;
 };
 
-class Hypervisor final : public sc_core::sc_module, private hypervisor::RegisterPort {
+class Hypervisor final : public sc_core::sc_module, private hypervisor::RegisterPort, private hypervisor::VmmPort {
  public:
-  tlm_utils::simple_target_socket<Hypervisor> trapped{"trapped"};                 ///< MMIO that exits: the vIOMMU's doorbell
+  tlm_utils::simple_target_socket<Hypervisor> trapped{"trapped"};  ///< MMIO that exits: the vIOMMU's registers
   tlm_utils::simple_initiator_socket<Hypervisor> iommu_registers{"iommu_registers"};  ///< of the physical IOMMU
 
   Hypervisor(const sc_core::sc_module_name& name, const hypervisor::HypervisorConfig& config,
@@ -39,8 +40,11 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
 
   /// Passes a device through, during elaboration. Its number is the order of the calls, from 0.
   AssignedDevice& assign(SourceId source);
-  /// The guest's vIOMMU: its request queue in guest memory and its device.
+  /// A virtio-iommu for the guest: its request queue in guest memory and its device.
   void add_viommu(const hypervisor::VirtioIommuDeviceConfig& device, const virtio::SplitQueueLayout& queue);
+
+  /// An emulated hardware IOMMU for the guest, served within the exit under the big lock. All devices are behind it.
+  void add_viommu(std::unique_ptr<hypervisor::EmulatedIommu> device);
 
   /// The main loop's thread, for QueueService::ioeventfd: runs on `core`, for ever.
   void run_io_thread(Processor& core);
@@ -55,8 +59,13 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
   void start_of_simulation() override;
   void on_trapped(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void handle_kick(Processor& vcpu);
+  void handle_register(Processor& vcpu, tlm::tlm_generic_payload& payload);
+  void serve_commands(Processor& core);
   void serve_requests(Processor& core);
   void write(std::uint32_t offset, std::uint64_t value, unsigned bytes) override;
+  std::uint64_t read_entry(Gpa address) override;
+  void look_up() override;
+  void write_guest(Gpa address, std::uint64_t value, unsigned bytes) override;
 
   const hypervisor::HypervisorConfig config_;
   const hypervisor::HypervisorCosts costs_;
@@ -68,6 +77,9 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
   std::unique_ptr<hypervisor::VirtioIommuDevice> viommu_;
   std::unique_ptr<hypervisor::VirtqueueDevice> requests_;
   Hpa used_index_{};
+  std::unique_ptr<hypervisor::EmulatedIommu> emulated_;
+  Processor* serving_ = nullptr;     // the thread inside the emulation
+  std::uint64_t entries_read_ = 0;  // by the command in service
   Processor* io_thread_ = nullptr;
   bool io_thread_idle_ = false;
   bool signalled_ = false;

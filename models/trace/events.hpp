@@ -34,7 +34,12 @@ struct IoRequeued { u64 io; u32 cpu; u32 status; };
 // ---- guest: DMA API and IOMMU API -----------------------------------------------------------------------------------
 enum class Sync : u32 { unmap, map, early, all };          ///< which of the driver's sync operations
 enum class FlushCause : u32 { full, timer };               ///< why a flush queue drained
-enum class RequestType : u32 { attach, detach, map, unmap, probe };
+/// What the guest asks of its IOMMU. `invalidate`: of pages, a domain or everything; `wait`: told when all before it is
+/// done; `configure`: of a device's entry, its device TLB, interrupts.
+enum class RequestType : u32 { attach, detach, map, unmap, probe, invalidate, wait, configure };
+/// `bytes` of a request that covers its whole domain; of every domain where `domain` is `all_domains`.
+inline constexpr u64 whole_domain = ~u64{0};
+inline constexpr u32 all_domains = ~u32{0};
 
 /// The guest's own table now maps the run; `writable` and `readable` as the device may use it.
 struct MappingAdded { u64 iova; u64 gpa; u64 bytes; u32 domain; u32 cpu; u32 readable; u32 writable; };
@@ -49,7 +54,7 @@ struct UnmapReturned { u64 iova; u64 bytes; u64 took_ps; u32 domain; u32 cpu; u3
 struct FlushQueueFlushed { u64 began_ps; u32 domain; u32 cpu; FlushCause cause; u32 reserved; };
 /// A sync operation of the IOMMU driver returned.
 struct SyncDone { u64 began_ps; u32 domain; u32 cpu; Sync kind; u32 reserved; };
-/// The guest's driver put one request or command on its queue.
+/// The guest's driver put one request or command on its queue. `bytes` are what it covers.
 struct GuestRequest { u64 iova; u64 bytes; u64 gpa; u32 domain; u32 cpu; RequestType type; u32 reserved; };
 /// The guest rang the vIOMMU's doorbell.
 struct GuestKick { u64 requests; u32 cpu; u32 suppressed; };
@@ -74,6 +79,8 @@ struct RequestServed { u64 iova; u64 bytes; u32 domain; u32 thread; RequestType 
 struct ShadowMapped { u64 iova; u64 gpa; u64 bytes; u64 took_ps; u32 container; u32 status; };
 /// One VFIO UNMAP ioctl returned.
 struct ShadowUnmapped { u64 iova; u64 bytes; u64 took_ps; u32 container; u32 status; };
+/// The emulation read entries of the guest's page tables to serve the command before.
+struct GuestTableRead { u64 entries; };
 struct PagesPinned { u64 pages; u64 pinned_now; };
 struct PagesUnpinned { u64 pages; u64 pinned_now; };
 /// An eventfd woke the I/O thread.
@@ -111,7 +118,7 @@ using Event = std::variant<
     WindowOpened, WindowClosed, IoSubmitted, IoDispatched, IoCompleted, IoReaped, IoRequeued, MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, SyncDone, GuestRequest, GuestKick,
     VmExit, CpuSpan, LockAcquired, LockReleased, InterruptRaised, InterruptTaken, RequestServed, ShadowMapped,
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
-    InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised>;
+    InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead>;
 
 namespace detail {
 template <class... E>

@@ -20,7 +20,8 @@ using Words = std::string_view;
 constexpr std::array<Words, 2> directions = {"read", "write"};
 constexpr std::array<Words, 4> syncs = {"after unmap", "after map", "early", "of all"};
 constexpr std::array<Words, 2> causes = {"full", "timer"};
-constexpr std::array<Words, 5> requests = {"attach", "detach", "map", "unmap", "probe"};
+constexpr std::array<Words, 8> requests = {"attach", "detach", "map",  "unmap",
+                                           "probe",  "invalidate", "wait", "configure"};
 constexpr std::array<Words, 5> activities = {"task", "interrupt", "softirq", "idle", "host"};
 constexpr std::array<Words, 4> granularities = {"page", "range", "domain", "global"};
 constexpr std::array<Words, 7> verdicts = {"stale DMA",       "missing invalidation", "shadow divergence",
@@ -81,6 +82,7 @@ struct Line {
   void operator()(const trace::MediaBusy& e);
   void operator()(const trace::CommandCompleted& e);
   void operator()(const trace::VerdictRaised& e);
+  void operator()(const trace::GuestTableRead& e);
 };
 
 }  // namespace
@@ -185,6 +187,9 @@ void Line::operator()(const trace::ShadowMapped& e) {
 void Line::operator()(const trace::ShadowUnmapped& e) {
   say("container {}: VFIO_IOMMU_UNMAP_DMA: iova {:#x}, {} B, took {}, status {}", e.container, e.iova, e.bytes,
       Us{e.took_ps}, e.status);
+}
+void Line::operator()(const trace::GuestTableRead& e) {
+  say("{} entries of the guest's tables read", e.entries);
 }
 void Line::operator()(const trace::PagesPinned& e) {
   say("host: {} pages pinned, {} now", e.pages, e.pinned_now);

@@ -41,6 +41,14 @@ void Metrics::count_always(const trace::Event& event) {
   } else if (std::holds_alternative<trace::WindowClosed>(event)) {
     open_ = false;
     closed_at_ = last_at_;
+  } else if (const auto* added = std::get_if<trace::MappingAdded>(&event)) {
+    ledger_.on(*added);
+  } else if (const auto* removed = std::get_if<trace::MappingRemoved>(&event)) {
+    ledger_.on(*removed);
+  } else if (const auto* request = std::get_if<trace::GuestRequest>(&event)) {
+    const InvalidationLedger::Covered covered = ledger_.on(*request);
+    if (open_) pages_covered_ += covered.pages;
+    if (open_) pages_modified_ += covered.modified;
   } else if (const auto* map = std::get_if<trace::ShadowMapped>(&event)) {
     if (map->status == 0) ++shadow_entries_;
   } else if (const auto* unmap = std::get_if<trace::ShadowUnmapped>(&event)) {
@@ -74,15 +82,10 @@ void Metrics::count(Time, const trace::UnmapReturned& e) {
   unmap_pages_ += e.bytes >> page_shift;
 }
 
-void Metrics::count(Time, const trace::MappingAdded& e) { pages_modified_ += e.bytes >> page_shift; }
-void Metrics::count(Time, const trace::MappingRemoved& e) { pages_modified_ += e.bytes >> page_shift; }
 void Metrics::count(Time, const trace::SyncDone& e) { ++syncs_[index_of(e.kind)]; }
 void Metrics::count(Time, const trace::FlushQueueFlushed& e) { ++flushes_[index_of(e.cause)]; }
 
-void Metrics::count(Time, const trace::GuestRequest& e) {
-  ++requests_[index_of(e.type)];
-  pages_covered_ += e.bytes >> page_shift;
-}
+void Metrics::count(Time, const trace::GuestRequest& e) { ++requests_[index_of(e.type)]; }
 
 void Metrics::count(Time, const trace::GuestKick& e) { ++(e.suppressed != 0 ? kicks_suppressed_ : kicks_); }
 void Metrics::count(Time at, const trace::VmExit& e) { exits_[index_of(e.reason)].add(at.ps() - e.began_ps); }
@@ -101,6 +104,8 @@ void Metrics::count(Time, const trace::LockReleased& e) { locks_[e.lock].hold_ps
 
 void Metrics::count(Time, const trace::ShadowMapped& e) { map_ioctls_.add(e.took_ps); }
 void Metrics::count(Time, const trace::ShadowUnmapped& e) { unmap_ioctls_.add(e.took_ps); }
+
+void Metrics::count(Time, const trace::GuestTableRead& e) { ptes_read_ += e.entries; }
 
 void Metrics::count(Time, const trace::DmaBurst& e) {
   ++(e.iotlb_hit != 0 ? hits_ : misses_);
@@ -162,8 +167,8 @@ void Metrics::add_guest(MetricValues& out) const {
   out.emplace_back("api.map_failures", number(map_failures_));
   out.emplace_back("guest.map_requests", number(requests_[index_of(RequestType::map)]));
   out.emplace_back("guest.unmap_requests", number(requests_[index_of(RequestType::unmap)]));
-  out.emplace_back("guest.invalidation_commands", number(requests_[index_of(RequestType::unmap)]));
-  out.emplace_back("guest.wait_commands", 0);
+  out.emplace_back("guest.invalidation_commands", number(requests_[index_of(RequestType::unmap)] + requests_[index_of(RequestType::invalidate)]));
+  out.emplace_back("guest.wait_commands", number(requests_[index_of(RequestType::wait)]));
   out.emplace_back("guest.kicks", number(kicks_));
   out.emplace_back("guest.kicks_suppressed", number(kicks_suppressed_));
   out.emplace_back("guest.syncs", number(syncs_[index_of(Sync::unmap)] + syncs_[index_of(Sync::map)] +
@@ -197,7 +202,7 @@ void Metrics::add_hardware(MetricValues& out) const {
   out.emplace_back("hypervisor.unmap_ioctls", number(unmap_ioctls_.count));
   out.emplace_back("hypervisor.map_ioctl_ns.mean", map_ioctls_.mean_ns());
   out.emplace_back("hypervisor.unmap_ioctl_ns.mean", unmap_ioctls_.mean_ns());
-  out.emplace_back("hypervisor.ptes_read", 0);
+  out.emplace_back("hypervisor.ptes_read", number(ptes_read_));
   out.emplace_back("hypervisor.shadow_entries", number(shadow_entries_));
   out.emplace_back("hypervisor.pages_pinned_total", number(pinned_total_));
   out.emplace_back("hypervisor.pages_unpinned_total", number(unpinned_total_));

@@ -13,6 +13,7 @@
 #include "models/base/time.hpp"
 #include "models/trace/tracer.hpp"
 #include "platform/observe/exit_reason_name.hpp"
+#include "platform/observe/invalidation_ledger.hpp"
 
 namespace gnomon::observe {
 
@@ -62,8 +63,6 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::IoReaped& e);
   void count(Time at, const trace::MapReturned& e);
   void count(Time at, const trace::UnmapReturned& e);
-  void count(Time at, const trace::MappingAdded& e);
-  void count(Time at, const trace::MappingRemoved& e);
   void count(Time at, const trace::SyncDone& e);
   void count(Time at, const trace::FlushQueueFlushed& e);
   void count(Time at, const trace::GuestRequest& e);
@@ -74,6 +73,7 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::LockReleased& e);
   void count(Time at, const trace::ShadowMapped& e);
   void count(Time at, const trace::ShadowUnmapped& e);
+  void count(Time at, const trace::GuestTableRead& e);
   void count(Time at, const trace::DmaBurst& e);
   void count(Time at, const trace::DmaFault& e);
   void count(Time at, const trace::IotlbInvalidated& e);
@@ -103,10 +103,12 @@ class Metrics final : public trace::Sink {
   std::uint64_t map_pages_ = 0, unmap_pages_ = 0, map_failures_ = 0;
   std::array<std::uint64_t, 4> syncs_{};
   std::array<std::uint64_t, 2> flushes_{};
-  std::array<std::uint64_t, 5> requests_{};
+  std::array<std::uint64_t, 8> requests_{};
   std::uint64_t kicks_ = 0, kicks_suppressed_ = 0;
   std::array<Sum, 5> exits_{};
   Sum map_ioctls_, unmap_ioctls_;
+  std::uint64_t ptes_read_ = 0;
+  InvalidationLedger ledger_;
   std::uint64_t pages_modified_ = 0, pages_covered_ = 0;
   std::uint64_t hits_ = 0, misses_ = 0, evictions_ = 0, walk_reads_ = 0, dma_bytes_ = 0, faults_ = 0;
   std::array<std::uint64_t, 4> invalidations_{};

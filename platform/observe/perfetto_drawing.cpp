@@ -23,8 +23,9 @@ constexpr std::array reap_names = {name("reap read"), name("reap write")};
 constexpr std::array drain_names = {name("flush queue drain (full)"), name("flush queue drain (timer)")};
 constexpr std::array sync_names = {name("sync after unmap"), name("sync after map"), name("early sync"),
                                    name("flush all")};
-constexpr std::array request_names = {name("request attach"), name("request detach"), name("request map"),
-                                      name("request unmap"), name("request probe")};
+constexpr std::array request_names = {name("request attach"), name("request detach"),     name("request map"),
+                                      name("request unmap"),  name("request probe"),      name("request invalidate"),
+                                      name("request wait"),   name("request configure")};
 constexpr std::array activity_names = {name("task"), name("interrupt"), name("softirq"), name("idle"),
                                        name("host")};
 constexpr std::array invalidation_names = {name("invalidate page"), name("invalidate range"),

@@ -61,6 +61,7 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::MediaBusy&);
   void operator()(const trace::CommandCompleted&);
   void operator()(const trace::VerdictRaised&);
+  void operator()(const trace::GuestTableRead&) {}  // a count, part of the command before
 
  private:
   using Annotations = std::initializer_list<perfetto::Annotation>;

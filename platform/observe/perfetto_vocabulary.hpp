@@ -11,7 +11,7 @@
 
 namespace gnomon::observe::perfetto {
 
-inline constexpr std::array<std::string_view, 51> event_words = {"window opened",
+inline constexpr std::array<std::string_view, 54> event_words = {"window opened",
                                                                  "window closed",
                                                                  "submit read",
                                                                  "submit write",
@@ -36,6 +36,9 @@ inline constexpr std::array<std::string_view, 51> event_words = {"window opened"
                                                                  "request map",
                                                                  "request unmap",
                                                                  "request probe",
+                                                                 "request invalidate",
+                                                                 "request wait",
+                                                                 "request configure",
                                                                  "kick",
                                                                  "kick (suppressed)",
                                                                  "task",

@@ -41,8 +41,7 @@ void write_run(const fs::path& folder, const RunRecord& record) {
     if (!text.empty()) run::write_whole_file(folder / name, text);
   };
   write("exits.txt", record.exit_table);
-  write("fio.txt", record.fio_text);
-  write("fio.json", record.fio_json);
+  for (const guest::WorkloadOutput& file : record.files) write(file.name.c_str(), file.text);
   if (record.verdicts > 0) write("findings.txt", findings_text(record));
 }
 

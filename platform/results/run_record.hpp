@@ -22,8 +22,7 @@ struct RunRecord {
   std::vector<std::string> findings;  ///< the sanitizer's, a paragraph each
   std::uint64_t verdicts = 0;         ///< of which `findings` keeps the first few
   std::string exit_table;
-  std::string fio_text;
-  std::string fio_json;
+  std::vector<guest::WorkloadOutput> files;  ///< of the workload
   std::string output_error;  ///< a trace that could not be written
 
   bool ok() const { return status == "ok"; }

@@ -9,8 +9,6 @@
 #include <stdexcept>
 #include <systemc>
 
-#include "guest/fio/fio_json.hpp"
-#include "guest/fio/fio_text.hpp"
 #include "platform/observe/exit_table.hpp"
 #include "platform/observe/human_log.hpp"
 #include "platform/observe/perfetto_timeline.hpp"
@@ -126,7 +124,7 @@ void run_to_end(Platform& platform, ProgressReports& progress, SimulationResult&
           "nothing can happen any more, and the workload has not finished:\n" + platform.who_waits();
       return;
     }
-    const guest::FioWorkload* workload = platform.guest().workload();
+    const guest::Workload* workload = platform.guest().workload();
     const Time horizon = workload == nullptr ? Time::max() : workload->horizon();
     if (horizon < Time::max() - patience && now > horizon + patience) {
       result.status = Status::watchdog;
@@ -135,20 +133,6 @@ void run_to_end(Platform& platform, ProgressReports& progress, SimulationResult&
     }
     progress.look(horizon);
   }
-}
-
-void report_fio(const Configuration& c, const Platform& platform, const guest::FioWorkload& workload,
-                SimulationResult& result) {
-  static_cast<void>(platform);
-  std::vector<fio::JobStatistics> threads;
-  for (const auto& thread : workload.threads()) threads.push_back(thread->statistics());
-  fio::RunReport report;
-  report.timestamp_ms = global_time().ns() / 1'000'000;  // simulated: no host time in a result
-  report.elapsed_s = global_time() / Time::s(1);
-  report.jobs = c.jobs;
-  report.entries = fio::merge_entries(c.jobs, threads);
-  result.fio_text = fio::to_fio_text(report);
-  result.fio_json = fio::write_fio_json(fio::to_fio_json(report));
 }
 
 }  // namespace
@@ -188,7 +172,7 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   result.trace_hash = observers.hash.value();
   result.exit_table = observers.exits.render();
   if (const auto* workload = platform.guest().workload(); workload != nullptr && result.status == Status::ok) {
-    report_fio(configuration, platform, *workload, result);
+    result.files = workload->outputs(end);
   }
   result.output_error = observers.log_error;
   if (observers.timeline) {

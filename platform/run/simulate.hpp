@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/kernel/workload.hpp"
 #include "platform/observe/metrics.hpp"
 #include "platform/observe/sanitizer.hpp"
 #include "platform/scenario/configuration.hpp"
@@ -39,8 +40,7 @@ struct SimulationResult {
   std::uint64_t verdicts = 0;
   std::uint64_t trace_hash = 0;
   std::string exit_table;
-  std::string fio_text;      ///< as fio prints it
-  std::string fio_json;      ///< as fio --output-format=json
+  std::vector<guest::WorkloadOutput> files;  ///< of the workload: fio.txt, fio.json, …
   std::string output_error;  ///< a trace that could not be written: what and why
 };
 

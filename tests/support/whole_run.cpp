@@ -77,7 +77,12 @@ std::string pack(const run::SimulationResult& r, const Events& events) {
   }
   out.put(r.verdicts);
   out.put(r.trace_hash);
-  for (const std::string* text : {&r.exit_table, &r.fio_text, &r.fio_json, &r.output_error}) out.put(*text);
+  out.put(r.files.size());
+  for (const auto& [name, text] : r.files) {
+    out.put(name);
+    out.put(text);
+  }
+  for (const std::string* text : {&r.exit_table, &r.output_error}) out.put(*text);
   out.put(events.size());
   std::string bytes = out.take();
   bytes.append(reinterpret_cast<const char*>(events.data()), events.size() * sizeof(TimedEvent));
@@ -106,7 +111,11 @@ WholeRun unpack(const std::string& bytes) {
   }
   r.verdicts = in.get<std::uint64_t>();
   r.trace_hash = in.get<std::uint64_t>();
-  for (std::string* text : {&r.exit_table, &r.fio_text, &r.fio_json, &r.output_error}) *text = in.text();
+  for (auto left = in.get<std::size_t>(); left > 0; --left) {
+    std::string name = in.text();
+    r.files.push_back({std::move(name), in.text()});
+  }
+  for (std::string* text : {&r.exit_table, &r.output_error}) *text = in.text();
   run.events = in.events();
   return run;
 }

@@ -44,6 +44,9 @@ struct HypervisorCosts {
   Time request = Time::ns(350);          ///< pop a chain, decode, answer, push
   Time descriptor_read = Time::ns(15);   ///< one descriptor out of guest memory
   Time mapping_lookup = Time::ns(120);   ///< find and change one record in a domain's tree
+  Time command = Time::ns(150);          ///< fetch, decode and dispatch one command of an emulated IOMMU
+  Time table_read = Time::ns(80);        ///< one entry of a guest page table, through the VMM's memory map
+  Time tree_lookup = Time::ns(60);       ///< one search of a device's IOVA tree
   Time notifier = Time::ns(300);         ///< one notifier call down to the container's listener
 
   // VFIO type1, in the host's kernel.

@@ -41,7 +41,7 @@ class RandomEvents {
 
   trace::Event any() {
     using namespace trace;
-    switch (random_.below(37)) {
+    switch (random_.below(38)) {
       case 0: return WindowOpened{few()};
       case 1: return WindowClosed{few()};
       case 2: return IoSubmitted{++next_io_, page(), bytes(), few(), few(), one_of<Direction>(2), few()};
@@ -55,7 +55,7 @@ class RandomEvents {
       case 10: return UnmapReturned{page(), bytes(), span(), few(), few(), few() & 1, 0};
       case 11: return FlushQueueFlushed{past(), few(), few(), one_of<FlushCause>(2), 0};
       case 12: return SyncDone{past(), few(), few(), one_of<Sync>(4), 0};
-      case 13: return GuestRequest{page(), bytes(), page(), few(), few(), one_of<RequestType>(5), 0};
+      case 13: return GuestRequest{page(), bytes(), page(), few(), few(), one_of<RequestType>(8), 0};
       case 14: return GuestKick{few(), few(), few() & 1};
       case 15: return VmExit{past(), few(), one_of<ExitReason>(5)};
       case 16: return CpuSpan{past(), few(), one_of<Activity>(5)};
@@ -63,7 +63,7 @@ class RandomEvents {
       case 18: return LockReleased{span(), few(), few()};
       case 19: return InterruptRaised{few(), few()};
       case 20: return InterruptTaken{past(), few(), few()};
-      case 21: return RequestServed{page(), bytes(), few(), few(), one_of<RequestType>(5), few()};
+      case 21: return RequestServed{page(), bytes(), few(), few(), one_of<RequestType>(8), few()};
       case 22: return ShadowMapped{page(), page(), bytes(), span(), few(), 0};
       case 23: return ShadowUnmapped{page(), bytes(), span(), few(), 0};
       case 24: return PagesPinned{1, random_.below(1000)};
@@ -78,6 +78,7 @@ class RandomEvents {
       case 33: return MediaBusy{past(), now_ + span(), few(), few(), few(), few()};
       case 34: return CommandCompleted{few(), few(), few(), 0};
       case 35: return VerdictRaised{page(), bytes(), one_of<Verdict>(7), few()};
+      case 36: return GuestTableRead{random_.below(1u << 20)};
       default:
         return DmaBurst{page(), page(), bytes(), now_ + span(), few(), few(), few() & 1, few() & 1, few(), 0};
     }
@@ -88,6 +89,6 @@ class RandomEvents {
   u64 next_io_ = 1;
 };
 
-static_assert(std::variant_size_v<trace::Event> == 37, "every kind of event has its case above");
+static_assert(std::variant_size_v<trace::Event> == 38, "every kind of event has its case above");
 
 }  // namespace gnomon::test

@@ -158,7 +158,7 @@ TEST_CASE("a result goes through a job's channel unchanged", "[results]") {
   result.findings.push_back({Time::us(3), trace::Verdict::stale_dma, 1, Iova{0xfffff000}, 4096, "late"});
   result.verdicts = 7;
   result.trace_hash = 0x0123456789abcdef;
-  result.fio_text = "fio \xff text";  // no UTF-8: must not end the job
+  result.files.push_back({"fio.txt", "fio \xff text"});  // no UTF-8: must not end the job
   run::Outcome outcome;
   outcome.exit_code = 0;
   outcome.result = encode(result, "deadlock");

@@ -48,9 +48,9 @@ int TranslatedDma::map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, Dm
   if (!allocated) return ENOMEM;
 
   const Iova iova = Iova::from_page(allocated.pfn);
-  if (const int error = domain_.map_sg(cpu, iova, runs, access); error != 0) {
-    free_iova(cpu, allocated.pfn, pages);
-    return error;
+  if (const MapResult mapped = domain_.map_sg(cpu, iova, runs, access); mapped.error != 0) {
+    free_iova(cpu, allocated.pfn, pages);  // Linux does so even where the undoing left something mapped
+    return mapped.error;
   }
   mapping.segments.assign(1, {iova, bytes});
   return 0;
@@ -94,7 +94,7 @@ void TranslatedDma::flush(Cpu& cpu, trace::FlushCause cause) {
   cpu.processor().sync();
   const Time began = cpu.now();
   queue_->begin_flush();
-  domain_.driver().flush_iotlb_all(cpu);
+  domain_.flush_all(cpu);
   queue_->end_flush();
   cpu.emit(trace::FlushQueueFlushed{began.ps(), domain_.driver().domain(), cpu.id(), cause, 0});
 }
@@ -102,6 +102,7 @@ void TranslatedDma::flush(Cpu& cpu, trace::FlushCause cause) {
 void TranslatedDma::reap(Cpu& cpu, unsigned queue) {
   queue_->reap(queue, [&](const FlushQueueEntry& entry) {
     cpu.work(cpu.costs().flush_queue_entry);
+    if (!entry.freelist.empty()) domain_.driver().free_tables(cpu, entry.freelist);
     free_iova(cpu, entry.iova_pfn, entry.pages);
   });
 }

@@ -2,6 +2,7 @@
 #include "guest/fio/fio_workload.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <stdexcept>
 
 #include "guest/fio/fio_json.hpp"
@@ -9,8 +10,26 @@
 
 namespace gnomon::guest {
 
+namespace {
+
+/// The drive of /dev/nvmeXn1; a job without such a name goes to the first.
+NvmeDriver& drive_of(const fio::JobSpec& job, const std::vector<NvmeDriver*>& drives) {
+  constexpr std::string_view prefix = "/dev/nvme";
+  constexpr std::string_view suffix = "n1";
+  std::string_view name = job.filename;
+  if (!name.starts_with(prefix) || !name.ends_with(suffix)) return *drives.front();
+  name.remove_prefix(prefix.size());
+  name.remove_suffix(suffix.size());
+  std::size_t number = 0;
+  const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (read.ec == std::errc{} && read.ptr == name.data() + name.size() && number < drives.size()) return *drives[number];
+  throw std::invalid_argument("job '" + job.name + "': there is no " + job.filename);
+}
+
+}  // namespace
+
 FioWorkload::FioWorkload(const std::vector<fio::JobSpec>& jobs, const FioOptions& options, std::vector<Cpu*> cpus,
-                         NvmeDriver& driver, GuestPages& pages)
+                         const std::vector<NvmeDriver*>& drives, GuestPages& pages)
     : jobs_(jobs) {
   for (const fio::JobSpec& job : jobs_) {
     const fio::Region region = fio::resolve_region(job, options.device_bytes);
@@ -18,7 +37,7 @@ FioWorkload::FioWorkload(const std::vector<fio::JobSpec>& jobs, const FioOptions
     for (std::uint32_t clone = 0; clone < job.numjobs; ++clone) {
       const auto number = static_cast<std::uint32_t>(threads_.size());
       const fio::IoGenerator generator(job, region, options.seed, number + 1);
-      threads_.push_back(std::make_unique<FioThread>(*this, job, number, *cpus[number % cpus.size()], driver,
+      threads_.push_back(std::make_unique<FioThread>(*this, job, number, *cpus[number % cpus.size()], drive_of(job, drives),
                                                      generator, pages, options.buffers));
     }
   }

@@ -20,10 +20,11 @@ struct FioOptions {
 
 class FioWorkload final : public Workload {
  public:
-  /// `jobs` must outlive the workload. Threads go to the CPUs in turn. Throws std::invalid_argument where a job
-  /// does not fit the device.
+  /// `jobs` must outlive the workload. Threads go to the CPUs in turn, each to the drive its job's filename names:
+  /// /dev/nvmeXn1, by default the first. Throws std::invalid_argument where a job does not fit the device or names
+  /// none that is there.
   FioWorkload(const std::vector<fio::JobSpec>& jobs, const FioOptions& options, std::vector<Cpu*> cpus,
-              NvmeDriver& driver, GuestPages& pages);
+              const std::vector<NvmeDriver*>& drives, GuestPages& pages);
 
   /// Starts the first group of jobs from `cpu`. `on_done` runs when the last thread has finished.
   void start(Cpu& cpu, std::function<void(Cpu&)> on_done) override;

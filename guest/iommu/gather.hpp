@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The IOTLB gather: the range an unmap leaves to be invalidated, and the rules for widening it.
-// Behaviour of Linux 6.1 to 7.2 (include/linux/iommu.h). Arithmetic wraps as the kernel's unsigned long does: at
-// the very top of the address space that costs a superfluous sync, never a missed one.
+// The IOTLB gather: the range an unmap leaves to be invalidated. When it is widened, and when synced first instead,
+// is a FlushPolicy's to say. Behaviour of Linux 5.4 to 7.2 (include/linux/iommu.h). Arithmetic wraps as the
+// kernel's unsigned long does: at the very top of the address space that costs a superfluous sync, never a missed
+// one.
 #pragma once
 
 #include <algorithm>
@@ -43,7 +44,7 @@ struct IotlbGather {
     end = std::max(end, iova.value + (size - 1));
   }
 
-  /// add_range that remembers the page size. Ask must_sync_before_add first.
+  /// add_range that remembers the page size. Ask FlushPolicy::sync_before_add first.
   constexpr void add_page(Iova iova, std::uint64_t size) {
     page_size = size;
     add_range(iova, size);
@@ -52,23 +53,5 @@ struct IotlbGather {
   /// What iommu_iotlb_sync leaves behind: everything forgotten, `queued` and the freelist too.
   constexpr void reset() { *this = IotlbGather{}; }
 };
-
-/// When a driver invalidates what it has gathered before it adds more.
-enum class GatherRule : std::uint8_t {
-  range,    ///< never, gaps are flushed with the rest: s390, AMD without NpCache, VT-d in 7.2
-  no_gaps,  ///< on a disjoint range: AMD with NpCache
-  page,     ///< on a disjoint range or another size: ARM SMMU per leaf; VT-d to 6.12, whose size is a whole chunk's
-};
-
-/// True when the driver must sync and reset the gather before it adds [iova, iova + size): an early sync.
-constexpr bool must_sync_before_add(GatherRule rule, const IotlbGather& gather, Iova iova, std::uint64_t size) {
-  switch (rule) {
-    case GatherRule::range: return false;
-    case GatherRule::no_gaps: return gather.disjoint(iova, size);
-    case GatherRule::page:
-      return (gather.page_size != 0 && gather.page_size != size) || gather.disjoint(iova, size);
-  }
-  return false;
-}
 
 }  // namespace gnomon::guest

@@ -3,33 +3,42 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "guest/kernel/guest_pages.hpp"
 #include "models/memory/guest_ram.hpp"
+#include "models/pgtable/table_memory.hpp"
 
 namespace gnomon::guest {
 
 /// Zeroed pages of guest memory; freed ones are handed out again, last in first out.
-class KernelMemory {
+class KernelMemory final : public pgtable::TableMemory<GpaSpace> {
  public:
   KernelMemory(GuestRam& ram, GuestPages& pages) : ram_(ram), pages_(pages) {}
 
+  /// A chunk of a backing is never smaller than a page, so a guest page is contiguous in the host.
+  std::byte* page(Gpa address) const override { return ram_.memory().at(ram_.to_hpa(address), page_size); }
   /// Throws std::bad_alloc when the guest's memory is used up.
-  Gpa allocate_page() {
-    Gpa page{};
+  Gpa allocate() override {
+    Gpa taken{};
     if (free_.empty()) {
-      page = pages_.allocate(page_size);
+      taken = pages_.allocate(page_size);
     } else {
-      page = free_.back();
+      taken = free_.back();
       free_.pop_back();
     }
-    for (std::uint64_t at = 0; at < page_size; at += sizeof(std::uint64_t)) ram_.write<std::uint64_t>(page + at, 0);
-    return page;
+    std::memset(page(taken), 0, page_size);
+    return taken;
   }
-  /// Contiguous, for good: rings and tables of a device.
-  Gpa allocate(std::uint64_t bytes, std::uint64_t alignment = page_size) { return pages_.allocate(bytes, alignment); }
-  void free_page(Gpa page) { free_.push_back(page); }
+  void free(Gpa page) override { free_.push_back(page); }
+
+  /// Zeroed and contiguous, for good: rings and tables of a device. `alignment`: a power of two >= a page.
+  Gpa allocate_ring(std::uint64_t bytes, std::uint64_t alignment = page_size) {
+    const Gpa start = pages_.allocate(bytes, alignment);
+    for (std::uint64_t at = 0; at < bytes; at += page_size) std::memset(page(start + at), 0, page_size);
+    return start;
+  }
 
   GuestRam& ram() { return ram_; }
 

@@ -73,7 +73,7 @@ struct Observers {
   }
 
   static observe::SanitizerOptions sanitizer_options(const Configuration& c, Platform& platform) {
-    const bool translated = c.guest.translated && c.viommu != scenario::ViommuKind::none;
+    const bool translated = c.guest.translated && c.iommu != scenario::IommuKind::none;
     observe::SanitizerOptions options;
     options.shadowed = translated;
     options.to_hpa = [&ram = platform.ram()](Gpa gpa) { return ram.to_hpa(gpa); };

@@ -19,7 +19,14 @@
 namespace gnomon::scenario {
 
 enum class HypervisorKind { none, kvm };
-enum class ViommuKind { none, virtio_iommu };
+/// The IOMMU the guest's software drives: emulated in a guest, the machine's own on bare metal.
+enum class IommuKind { none, virtio_iommu, intel_iommu, amd_iommu, smmuv3, tegra_smmu, s390_pci };
+enum class DeviceModel { nvme, nic, dma_master };
+
+struct DeviceConfiguration {
+  DeviceModel model = DeviceModel::nvme;
+  bool untrusted = false;  ///< firmware says that it is external-facing
+};
 
 /// Planted bugs, all off by default. Each is one switch somewhere in driver, hypervisor, IOMMU or device.
 struct Faults {
@@ -54,10 +61,10 @@ struct Configuration {
   MachineProfile machine;
   HypervisorKind hypervisor = HypervisorKind::kvm;
   hypervisor::HypervisorConfig vmm;
-  ViommuKind viommu = ViommuKind::none;
-  std::uint64_t viommu_page_sizes = 0x4020'1000;  ///< page_size_mask the device offers
+  IommuKind iommu = IommuKind::none;
+  std::uint64_t iommu_page_sizes = 0x4020'1000;  ///< page_size_mask the device offers
   GuestConfiguration guest;
-  unsigned nvme_devices = 1;
+  std::vector<DeviceConfiguration> devices{1};
   std::vector<fio::JobSpec> jobs;
   Faults faults;
 };

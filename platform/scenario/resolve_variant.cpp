@@ -127,7 +127,7 @@ class VariantResolver {
   }
 
   void check_devices() {
-    constexpr std::size_t most = 8;
+    constexpr std::size_t most = 16;
     const bool virtualised = file_.hypervisor.kind != HypervisorKind::none;
     for (std::size_t i = 0; i < file_.devices.size(); ++i) {
       const DeviceTable& device = file_.devices[i];
@@ -142,7 +142,9 @@ class VariantResolver {
         error(path + ".untrusted", "devices that differ in trust are not built yet");
     }
     if (file_.devices.size() > most) error("device", fmt::format("more than {} devices", most));
-    out_.configuration.nvme_devices = std::max<unsigned>(1, static_cast<unsigned>(file_.devices.size()));
+    if (file_.devices.empty()) return;
+    out_.configuration.devices.clear();
+    for (const DeviceTable& device : file_.devices) out_.configuration.devices.push_back({device.model, device.untrusted});
   }
 
   void check_iommu() {
@@ -166,7 +168,7 @@ class VariantResolver {
                    fmt::format("a guest of 4KiB pages cannot map by {}",
                                config::format_quantity(i.granule, config::Unit::bytes)),
                    "accepted: 4KiB");
-    out_.configuration.viommu_page_sizes = mask;
+    out_.configuration.iommu_page_sizes = mask;
   }
 
   void check_memory() {
@@ -202,7 +204,7 @@ class VariantResolver {
       note("the domain is an identity domain: after boot the vIOMMU has nothing to do, as without one");
       return;
     }
-    out_.configuration.viommu = ViommuKind::virtio_iommu;
+    out_.configuration.iommu = IommuKind::virtio_iommu;
     g.translated = true;
     g.nvme_max_transfer = kernel_.file.nvme_max_transfer_translated;
     g.deferred = decision.type == DomainType::dma_fq;

@@ -72,7 +72,6 @@ struct IommuTable {
   std::vector<std::uint64_t> page_sizes{4096, 2u << 20, 1u << 30};
 };
 
-enum class DeviceModel { nvme, nic, dma_master };
 inline constexpr std::array device_names{config::EnumName{"nvme", DeviceModel::nvme},
                                          config::EnumName{"nic", DeviceModel::nic},
                                          config::EnumName{"dma-master", DeviceModel::dma_master}};

@@ -92,6 +92,29 @@ struct Axis {
   const config::Items* values;
 };
 
+/// The name of a value that says itself what it sets.
+const std::string* name_of(const config::Node& value) {
+  const config::Member* name = value.find("name");
+  return name == nullptr ? nullptr : name->value->text();
+}
+
+/// What such a value sets. An error where it is not `set`, a table.
+FreeTable settings_of(const config::Node& value, Diagnostics& diagnostics) {
+  FreeTable set;
+  for (const config::Member& member : *value.table()) {
+    if (member.key == "name") continue;
+    if (member.key == "set" && member.value->table() != nullptr) {
+      for (const config::Member& entry : *member.value->table()) {
+        set.entries.push_back({entry.key, entry.where, entry.value});
+      }
+    } else {
+      diagnostics.error(member.where, fmt::format("a named value of the matrix has no '{}'", member.key),
+                        "accepted: name = \"...\", set = { ... }");
+    }
+  }
+  return set;
+}
+
 std::vector<Axis> read_axes(const ScenarioFile& file, Diagnostics& diagnostics) {
   std::vector<Axis> axes;
   for (const FreeTable::Entry& entry : file.matrix.entries) {
@@ -110,11 +133,32 @@ std::vector<Axis> read_axes(const ScenarioFile& file, Diagnostics& diagnostics) 
   return axes;
 }
 
+/// A path is checked unless every value brings paths of its own; those are checked instead.
+void check_axis(const Axis& axis, Study study, Diagnostics& diagnostics) {
+  bool plain = false;
+  for (const config::NodePtr& value : *axis.values) {
+    if (name_of(*value) == nullptr) {
+      plain = true;
+    } else {
+      check_paths(settings_of(*value, diagnostics), study, diagnostics);
+    }
+  }
+  if (plain) check_paths(FreeTable{{*axis.entry}}, study, diagnostics);
+}
+
 std::vector<Variant> multiplied(const std::vector<Variant>& variants, const Axis& axis, bool named) {
   std::vector<Variant> out;
   for (const Variant& variant : variants) {
     for (const config::NodePtr& value : *axis.values) {
       Variant one = variant;
+      if (const std::string* name = name_of(*value)) {
+        one.name = named || !variant.name.empty() ? fmt::format("{}-{}", variant.name, *name) : *name;
+        Diagnostics told_before;
+        const FreeTable set = settings_of(*value, told_before);
+        one.set.entries.insert(one.set.entries.end(), set.entries.begin(), set.entries.end());
+        out.push_back(std::move(one));
+        continue;
+      }
       const std::string part = fmt::format("{}={}", axis.key, value_text(*value));
       one.name = named || !variant.name.empty() ? fmt::format("{},{}", variant.name, part) : part;
       one.set.entries.push_back({axis.entry->path, value->where, value});
@@ -129,9 +173,9 @@ std::vector<Variant> multiplied(const std::vector<Variant>& variants, const Axis
 std::vector<Variant> expand_variants(const ScenarioFile& file, const Origins& origins, Diagnostics& diagnostics) {
   check_names(file.variants, origins, diagnostics);
   for (const Variant& variant : file.variants) check_paths(variant.set, file.study, diagnostics);
-  check_paths(file.matrix, file.study, diagnostics);
 
   const std::vector<Axis> axes = read_axes(file, diagnostics);
+  for (const Axis& axis : axes) check_axis(axis, file.study, diagnostics);
   std::vector<Variant> variants = file.variants;
   if (variants.empty()) variants.push_back({axes.empty() ? "default" : "", {}});
   for (const Axis& axis : axes) {

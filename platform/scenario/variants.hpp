@@ -11,7 +11,8 @@ namespace gnomon::scenario {
 inline constexpr std::size_t max_variants = 1'000;
 
 /// The variants to run, in order: those of the file, or one named "default"; times every combination of [matrix],
-/// whose values join the name as "strict,vcpus=4". Reports bad or repeated names and keys that are not theirs to
+/// whose values join the name as "strict,vcpus=4". A value of the form { name = "bare", set = { … } } sets what it says
+/// and joins the name as "strict-bare"; its key is then only a label. Reports bad or repeated names and keys that are not theirs to
 /// set.
 std::vector<Variant> expand_variants(const ScenarioFile& file, const config::Origins& origins,
                                      config::Diagnostics& diagnostics);

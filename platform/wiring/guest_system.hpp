@@ -12,20 +12,15 @@
 #include "guest/kernel/cpu.hpp"
 #include "guest/kernel/guest_pages.hpp"
 #include "guest/nvme/driver.hpp"
-#include "guest/virtio_iommu/driver.hpp"
 #include "platform/scenario/configuration.hpp"
-#include "platform/wiring/lock_table.hpp"
+#include "platform/wiring/guest_iommu.hpp"
 
 namespace gnomon::wiring {
 
 /// Where the devices answer, in guest-physical addresses above any memory.
-inline constexpr Gpa viommu_window{std::uint64_t{1} << 40};
-inline constexpr std::uint64_t viommu_window_bytes = page_size;
-constexpr Gpa nvme_bar(unsigned device) {
-  return Gpa{(std::uint64_t{1} << 40) + (std::uint64_t{device} + 1) * (std::uint64_t{2} << 20)};
-}
+constexpr Gpa device_bar(unsigned device) { return iommu_window + (std::uint64_t{device} + 1) * (std::uint64_t{2} << 20); }
 /// PCI requester ids: 01:00.0, 02:00.0, …
-constexpr SourceId nvme_source(unsigned device) { return SourceId{static_cast<std::uint16_t>((device + 1) << 8)}; }
+constexpr SourceId device_source(unsigned device) { return SourceId{static_cast<std::uint16_t>((device + 1) << 8)}; }
 
 class GuestSystem {
  public:
@@ -37,24 +32,26 @@ class GuestSystem {
   /// the CPU that saw it, when it has finished.
   void run_cpu(unsigned index, const std::function<void(unsigned)>& on_done);
 
-  const virtio::SplitQueueLayout& viommu_queue() const { return viommu_layout_; }
-  const guest::FioWorkload* workload() const { return workload_.get(); }
+  /// Of a virtio-iommu; else null.
+  const virtio::SplitQueueLayout* request_queue() const { return iommu_ ? iommu_->request_queue() : nullptr; }
+  const guest::Workload* workload() const { return workload_.get(); }
   /// fio threads to be, in order: the name of each one's job.
   static std::vector<std::string> thread_names(const std::vector<fio::JobSpec>& jobs);
   const std::string& failure() const { return failure_; }  ///< why the boot failed; empty if it did not
 
  private:
   struct Device {
-    std::unique_ptr<guest::ViommuDomain> driver;
+    std::unique_ptr<guest::IommuDriver> driver;  ///< of its domain; null where it is not translated
     std::unique_ptr<guest::IommuDomain> domain;
     std::unique_ptr<guest::DmaDevice> dma;
     std::unique_ptr<guest::NvmeDriver> nvme;
     std::vector<Lock> queue_locks;
   };
 
-  void set_up_viommu(LineMonitor& monitor, LockTable& locks);
   void boot(guest::Cpu& cpu, const std::function<void(unsigned)>& on_done);
-  std::unique_ptr<Device> make_device(unsigned index);
+  void add_device(guest::Cpu& cpu, unsigned index);
+  std::unique_ptr<guest::DmaDevice> make_dma(guest::Cpu& cpu, unsigned index, Device& device);
+  std::unique_ptr<guest::Workload> make_workload();
 
   const scenario::Configuration& configuration_;
   GuestRam& ram_;
@@ -62,11 +59,10 @@ class GuestSystem {
   guest::GuestPages pages_;
   std::vector<std::unique_ptr<guest::Cpu>> cpus_;
   std::vector<guest::Cpu*> cpu_pointers_;
-  virtio::SplitQueueLayout viommu_layout_;
-  std::unique_ptr<guest::VirtqueueDriver> viommu_ring_;
-  std::unique_ptr<guest::ViommuRequestQueue> viommu_queue_;
+  guest::KernelMemory kernel_memory_;
+  std::unique_ptr<GuestIommu> iommu_;
   std::vector<std::unique_ptr<Device>> devices_;
-  std::unique_ptr<guest::FioWorkload> workload_;
+  std::unique_ptr<guest::Workload> workload_;
   std::string failure_;
 };
 

@@ -23,14 +23,19 @@ class LockTable {
   }
   /// A lock for the caller to keep; locks made under one name are reported together.
   Lock make(const std::string& name, LockKind kind, LockCosts costs) {
-    return Lock(id_of(name), kind, costs, RandomStream(seed_, "lock." + name + "." + std::to_string(made_++)), tracer_);
+    const std::uint32_t id = id_of(name);
+    const unsigned number = made_[id]++;  // of this name: what else the platform has decides nothing here
+    return Lock(id, kind, costs, RandomStream(seed_, "lock." + name + "." + std::to_string(number)), tracer_);
   }
 
   /// The number of the locks of this name, made or to be made. Observers learn the names before the simulation starts.
   std::uint32_t id_of(const std::string& name) {
     std::uint32_t id = 0;
     while (id < names_.size() && names_[id] != name) ++id;
-    if (id == names_.size()) names_.push_back(name);
+    if (id == names_.size()) {
+      names_.push_back(name);
+      made_.push_back(0);
+    }
     return id;
   }
 
@@ -42,7 +47,7 @@ class LockTable {
   trace::Tracer& tracer_;
   std::deque<Lock> locks_;
   std::vector<std::string> names_;
-  unsigned made_ = 0;
+  std::vector<unsigned> made_;  // by id
 };
 
 }  // namespace gnomon::wiring

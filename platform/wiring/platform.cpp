@@ -8,7 +8,7 @@
 namespace gnomon::wiring {
 
 using scenario::HypervisorKind;
-using scenario::ViommuKind;
+using scenario::IommuKind;
 
 namespace {
 constexpr std::uint64_t host_reserve = std::uint64_t{1} << 30;  // the host's own memory: page tables, queues
@@ -73,24 +73,24 @@ void Platform::build_hypervisor() {
   const HypervisorParts parts{*bytes_, *host_pages_, *ram_, monitor_, tracer_};
   hypervisor_ = std::make_unique<Hypervisor>("hypervisor", config, machine.hypervisor, machine.host_iommu,
                                              machine.iommu.max_address_mask, parts, big_lock);
-  for (unsigned i = 0; i < configuration_.nvme_devices; ++i) hypervisor_->assign(nvme_source(i));
-  if (configuration_.viommu == ViommuKind::none) return;
+  for (unsigned i = 0; i < configuration_.devices.size(); ++i) hypervisor_->assign(device_source(i));
+  if (guest_->request_queue() == nullptr) return;
 
   hypervisor::VirtioIommuDeviceConfig device;
-  device.space.page_size_mask = configuration_.viommu_page_sizes;
+  device.space.page_size_mask = configuration_.iommu_page_sizes;
   device.check_granule = config.check_granule;
   device.faults = configuration_.faults.viommu;
-  hypervisor_->add_viommu(device, guest_->viommu_queue());
+  hypervisor_->add_viommu(device, *guest_->request_queue());
   if (config.service == hypervisor::QueueService::on_kick) return;
   io_core_ = std::make_unique<Vcpu>("io_thread", configuration_.guest.vcpus, machine.cpu, false, tracer_, activations_);
   io_core_->load([this] { hypervisor_->run_io_thread(*io_core_); });
 }
 
 void Platform::build_devices() {
-  for (unsigned i = 0; i < configuration_.nvme_devices; ++i) {
+  for (unsigned i = 0; i < configuration_.devices.size(); ++i) {
     links_.push_back(std::make_unique<PcieLink>(fmt::format("pcie{}", i).c_str(), configuration_.machine.pcie));
     drives_.push_back(std::make_unique<NvmeController>(
-        fmt::format("nvme{}", i).c_str(), i, nvme_source(i), configuration_.machine.nvme, configuration_.faults.nvme,
+        fmt::format("nvme{}", i).c_str(), i, device_source(i), configuration_.machine.nvme, configuration_.faults.nvme,
         RandomStream(configuration_.seed, fmt::format("nvme{}", i)), tracer_, activations_));
   }
 }
@@ -110,14 +110,14 @@ void Platform::bind() {
   }
   if (hypervisor_) {
     hypervisor_->iommu_registers.bind(iommu_->registers);
-    router_->map_next(viommu_window, viommu_window_bytes);
+    router_->map_next(iommu_window, iommu_window_bytes);
     router_->targets.bind(hypervisor_->trapped);
   }
   for (unsigned i = 0; i < drives_.size(); ++i) {
     drives_[i]->dma.bind(links_[i]->device);
     links_[i]->root.bind(iommu_->dma);
     links_[i]->bar.bind(drives_[i]->bar);
-    router_->map_next(nvme_bar(i), pci::bar_bytes);
+    router_->map_next(device_bar(i), pci::bar_bytes);
     router_->targets.bind(links_[i]->cpu);
   }
 }

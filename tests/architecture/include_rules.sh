@@ -20,7 +20,7 @@ models/iommu/vtd:        shared models/pgtable models/iommu/core
 models/iommu/amdvi:      shared models/pgtable models/iommu/core
 models/hypervisor/core:  shared models/pgtable
 models/nvme/core:        shared
-guest:                   shared
+guest:                   shared models/pgtable
 platform/config:         models/base
 platform/observe:        models/base models/spec models/trace guest
 platform/scenario:       shared models/*/core models/*/config.hpp guest platform/config platform/observe

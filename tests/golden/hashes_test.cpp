@@ -68,13 +68,13 @@ std::vector<Case> cases() {
            }),
       with("no vIOMMU", mixed(base_configuration()),
            [](auto& c) {
-             c.viommu = scenario::ViommuKind::none;
+             c.iommu = scenario::IommuKind::none;
              c.guest.translated = false;
            }),
       with("bare metal", mixed(base_configuration()),
            [](auto& c) {
              c.hypervisor = scenario::HypervisorKind::none;
-             c.viommu = scenario::ViommuKind::none;
+             c.iommu = scenario::IommuKind::none;
              c.guest.translated = false;
            }),
   };

@@ -20,7 +20,7 @@ Configuration configuration(int which) {
   if (which == 4) c.vmm.service = hypervisor::QueueService::ioeventfd;
   if (which == 5) c.guest.flush_queue = guest::flush_queue_single;
   if (which == 6) {
-    c.viommu = scenario::ViommuKind::none;
+    c.iommu = scenario::IommuKind::none;
     c.guest.translated = false;
   }
   return c;
@@ -194,7 +194,7 @@ TEST_CASE("the metrics are the events, counted once more") {
   same("nvme.submission_doorbells",
        sum<trace::Doorbell>(events, [&](Time, const auto& e) { return one_if(e.completion == 0); }));
   same("nvme.completion_doorbells", sum<trace::Doorbell>(events, [](Time, const auto& e) { return e.completion; }));
-  if (c.viommu != scenario::ViommuKind::none) {
+  if (c.iommu != scenario::IommuKind::none) {
     same("lock.viommu_request.acquisitions",
          sum<trace::LockAcquired>(events, [&](Time, const auto& e) { return one_if(e.lock == 0); }));
   }

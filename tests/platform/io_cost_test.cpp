@@ -103,7 +103,7 @@ TEST_CASE("a request above the transfer limit is several commands, each with its
 
 TEST_CASE("without a vIOMMU nothing of an I/O reaches the hypervisor but interrupts and halts") {
   scenario::Configuration c = base_configuration();
-  c.viommu = scenario::ViommuKind::none;
+  c.iommu = scenario::IommuKind::none;
   c.guest.translated = false;
   SECTION("virtual machine, VFIO maps all of its memory at once") {
     const WholeRun run = run_whole(c);

@@ -37,7 +37,7 @@ Configuration reads_64k(Backing backing) {
 Configuration pieces() {
   Configuration c = writes(12 * 1024, 1);
   c.guest.buffers.runs_per_64k = 1;
-  c.viommu_page_sizes = page_size;
+  c.iommu_page_sizes = page_size;
   return c;
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("silent in every shape of guest and hypervisor") {
   SECTION("4 KiB pages in host and guest") {
     c.guest.backing = Backing::pages_4k;
     c.guest.buffers.runs_per_64k = 16;
-    c.viommu_page_sizes = page_size;
+    c.iommu_page_sizes = page_size;
   }
   const WholeRun run = run_whole(c);
   REQUIRE(run.result.status == run::Status::ok);

@@ -144,7 +144,7 @@ fio::JobSpec random_reads(std::uint64_t bytes, std::uint32_t depth, std::uint64_
 
 Configuration base_configuration() {
   Configuration c;
-  c.viommu = scenario::ViommuKind::virtio_iommu;
+  c.iommu = scenario::IommuKind::virtio_iommu;
   c.guest.vcpus = 1;
   c.guest.memory = std::uint64_t{1} << 30;
   c.guest.translated = true;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The IOTLB gather: merging, disjointness, early syncs by rule.
+// The IOTLB gather: merging, disjointness, early syncs by policy.
 #include "guest/iommu/gather.hpp"
 
 #include <catch2/catch.hpp>
+#include <string_view>
 #include <vector>
+
+#include "guest/iommu/flush_policy.hpp"
 
 namespace gnomon::guest {
 namespace {
@@ -13,12 +16,14 @@ struct Range {
   std::uint64_t size;
 };
 
-// The syncs of a driver that adds the ranges by its rule, and the ranges it invalidates, the last sync included.
-std::vector<IotlbGather> syncs(GatherRule rule, const std::vector<Range>& ranges) {
+// The syncs of a driver that adds the ranges by a policy, and the ranges it invalidates, the last sync included.
+std::vector<IotlbGather> syncs(std::string_view name, const std::vector<Range>& ranges) {
+  const FlushPolicy& policy = *find_flush_policy(name);
+  const FlushUnit unit{.caches_non_present = true};
   std::vector<IotlbGather> done;
   IotlbGather gather;
   for (const auto& [iova, size] : ranges) {
-    if (must_sync_before_add(rule, gather, Iova{iova}, size)) {
+    if (policy.sync_before_add(unit, gather, Iova{iova}, size)) {
       done.push_back(gather);
       gather.reset();
     }
@@ -67,32 +72,32 @@ TEST_CASE("At the top of the address space the arithmetic wraps to a superfluous
   CHECK(gather.disjoint(Iova{~0x1fffULL}, 0x1000));  // adjacent in truth
 }
 
-TEST_CASE("The generic rule syncs early when the size changes", "[gather]") {
+TEST_CASE("The generic policy syncs early when the size changes", "[gather]") {
   // VT-d up to 6.12 passes the length of a whole chunk as the size: 2 MiB and the 64 KiB after it are two syncs.
   const std::vector<Range> chunks{{0x20'0000, 0x20'0000}, {0x40'0000, 0x1'0000}};
-  CHECK(syncs(GatherRule::page, chunks).size() == 2);
-  CHECK(syncs(GatherRule::page, chunks)[0].bytes() == 0x20'0000);
-  CHECK(syncs(GatherRule::page, chunks)[1].bytes() == 0x1'0000);
-  CHECK(syncs(GatherRule::no_gaps, chunks).size() == 1);
-  CHECK(syncs(GatherRule::range, chunks).size() == 1);
+  CHECK(syncs("generic", chunks).size() == 2);
+  CHECK(syncs("generic", chunks)[0].bytes() == 0x20'0000);
+  CHECK(syncs("generic", chunks)[1].bytes() == 0x1'0000);
+  CHECK(syncs("natural-split", chunks).size() == 1);
+  CHECK(syncs("page-selective", chunks).size() == 1);
 }
 
 TEST_CASE("Leaf by leaf of one size there is no early sync", "[gather]") {
   std::vector<Range> leaves;
   for (std::uint64_t page = 16; page < 32; ++page) leaves.push_back({page << 12, 0x1000});
-  const auto done = syncs(GatherRule::page, leaves);
+  const auto done = syncs("generic", leaves);
   REQUIRE(done.size() == 1);
   CHECK(done[0].start == 0x10000);
   CHECK(done[0].end == 0x1ffff);
   CHECK(done[0].page_size == 0x1000);
 }
 
-TEST_CASE("Sparse unmaps into one gather, as VFIO does, sync on every gap but with the range rule", "[gather]") {
+TEST_CASE("Sparse unmaps into one gather, as VFIO does, sync on every gap but page-selective", "[gather]") {
   const std::vector<Range> sparse{{0x1000, 0x1000}, {0x3000, 0x1000}, {0x4000, 0x1000}, {0x9000, 0x1000}};
-  CHECK(syncs(GatherRule::page, sparse).size() == 3);
-  CHECK(syncs(GatherRule::no_gaps, sparse).size() == 3);
-  CHECK(syncs(GatherRule::no_gaps, sparse)[1].bytes() == 0x2000);
-  const auto whole = syncs(GatherRule::range, sparse);
+  CHECK(syncs("generic", sparse).size() == 3);
+  CHECK(syncs("natural-split", sparse).size() == 3);
+  CHECK(syncs("natural-split", sparse)[1].bytes() == 0x2000);
+  const auto whole = syncs("page-selective", sparse);
   REQUIRE(whole.size() == 1);
   CHECK(whole[0].bytes() == 0x9000);  // the gaps are invalidated too
 }

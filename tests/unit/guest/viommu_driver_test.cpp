@@ -24,7 +24,7 @@ struct Attached : Bench {
     recorder.events.clear();
   }
   int map(std::uint64_t iova_page, std::vector<Run> runs) {
-    return domain.map_sg(cpu, Iova::from_page(iova_page), runs, both);
+    return domain.map_sg(cpu, Iova::from_page(iova_page), runs, both).error;
   }
   int map(std::uint64_t iova_page, std::uint64_t gpa_page, std::uint64_t count = 1) {
     return map(iova_page, std::vector<Run>{{Gpa::from_page(gpa_page), count * page_size}});
@@ -44,7 +44,7 @@ TEST_CASE("requests as they lie in memory: ATTACH, MAP, UNMAP") {
         "00000000 "   // flags
         "00000000");  // reserved
   const Run run{Gpa{0x45'6000}, 3 * page_size};
-  REQUIRE(b.domain.map_sg(b.cpu, Iova{0x1'2345'6000}, {&run, 1}, DmaAccess{true, false}) == 0);
+  REQUIRE(b.domain.map_sg(b.cpu, Iova{0x1'2345'6000}, {&run, 1}, DmaAccess{true, false}).error == 0);
   CHECK(b.requests.back() ==
         "03000000 01000000 "
         "00604523 01000000 "  // first byte
@@ -61,7 +61,7 @@ TEST_CASE("the access decides the flags") {
   const auto access = GENERATE(DmaAccess{true, false}, DmaAccess{false, true}, DmaAccess{true, true});
   Attached b;
   const Run run{Gpa{0x5000}, page_size};
-  REQUIRE(b.domain.map_sg(b.cpu, Iova{0x1000}, {&run, 1}, access) == 0);
+  REQUIRE(b.domain.map_sg(b.cpu, Iova{0x1000}, {&run, 1}, access).error == 0);
   CHECK(b.requests.back().substr(b.requests.back().size() - 8) == (access.read && access.write ? "03000000"
                                                                    : access.read               ? "01000000"
                                                                                                : "02000000"));
@@ -274,8 +274,8 @@ TEST_CASE("one UNMAP may cover many MAPs") {
 TEST_CASE("before the first endpoint is attached nothing is sent; ATTACH replays it") {
   Bench b({});
   const Run run{Gpa::from_page(100), 2 * page_size};
-  REQUIRE(b.domain.map_sg(b.cpu, Iova::from_page(0x10), {&run, 1}, both) == 0);
-  REQUIRE(b.domain.map_sg(b.cpu, Iova::from_page(0x20), {&run, 1}, both) == 0);
+  REQUIRE(b.domain.map_sg(b.cpu, Iova::from_page(0x10), {&run, 1}, both).error == 0);
+  REQUIRE(b.domain.map_sg(b.cpu, Iova::from_page(0x20), {&run, 1}, both).error == 0);
   CHECK(b.domain.unmap(b.cpu, Iova::from_page(0x20), 2 * page_size) == 2 * page_size);
   CHECK(b.kicks() == 0);
   REQUIRE(b.attach() == 0);

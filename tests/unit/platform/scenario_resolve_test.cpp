@@ -36,7 +36,7 @@ TEST_CASE("a minimal scenario: one variant, everything from machine and kernel",
   CHECK(resolved->variants[0].name == "default");
   const Configuration& c = resolved->variants[0].configuration;
   CHECK(c.hypervisor == HypervisorKind::kvm);
-  CHECK(c.viommu == ViommuKind::none);
+  CHECK(c.iommu == IommuKind::none);
   CHECK_FALSE(c.guest.translated);
   CHECK(c.guest.nvme_max_transfer == 8u << 20);
   REQUIRE(c.jobs.size() == 1);
@@ -65,7 +65,7 @@ TEST_CASE("kernels make of a command line what they do", "[scenario]") {
   const ResolvedVariant variant = guest_of(row.guest);
   const Configuration& c = variant.configuration;
   CHECK(c.guest.translated == row.translated);
-  CHECK((c.viommu == ViommuKind::virtio_iommu) == row.translated);
+  CHECK((c.iommu == IommuKind::virtio_iommu) == row.translated);
   CHECK(c.guest.sync_map == row.sync_map);
   CHECK(c.guest.deferred == row.deferred);
   if (row.deferred) {

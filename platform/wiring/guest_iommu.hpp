@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The IOMMU as the guest's kernel finds it: which driver, over which registers, queues and locks.
+#pragma once
+
+#include <memory>
+
+#include "guest/iommu/instance.hpp"
+#include "guest/kernel/kernel_memory.hpp"
+#include "models/cpu/core/line_monitor.hpp"
+#include "models/spec/virtio/split_queue.hpp"
+#include "platform/scenario/configuration.hpp"
+#include "platform/wiring/lock_table.hpp"
+
+namespace gnomon::wiring {
+
+/// Where the IOMMU's registers answer, guest-physical, above any memory; on bare metal too.
+inline constexpr Gpa iommu_window{std::uint64_t{1} << 40};
+inline constexpr std::uint64_t iommu_window_bytes = 16 * page_size;
+
+/// What the driver works with; all outlive it.
+struct GuestIommuParts {
+  const scenario::Configuration& configuration;
+  GuestRam& ram;
+  guest::GuestPages& pages;
+  guest::KernelMemory& kernel_memory;
+  LineMonitor& monitor;
+  LockTable& locks;
+};
+
+class GuestIommu {
+ public:
+  virtual ~GuestIommu() = default;
+  virtual guest::IommuInstance& instance() = 0;
+  /// Of a virtio-iommu: where its request queue lies, which the hypervisor must know. Else null.
+  virtual const virtio::SplitQueueLayout* request_queue() const { return nullptr; }
+};
+
+/// Null where the guest has no IOMMU.
+std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts);
+
+}  // namespace gnomon::wiring

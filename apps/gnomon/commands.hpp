@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ struct RunOptions {
   std::uint64_t seed = 1;
   std::uint64_t repeat = 1;
   unsigned jobs = 1;
-  std::string trace;  ///< "", "none" or a list
+  unsigned stall_s = 120;  ///< wall time without progress that ends a variant; 0: none
+  std::string trace;       ///< "", "none" or a list
   bool check = false;
   bool json = false;
   bool quiet = false;
@@ -34,11 +36,52 @@ int validate_command(const ValidateOptions& options);
 
 struct CheckOptions {
   std::vector<std::string> paths;
+  std::string junit;     ///< files to write; empty: none
+  std::string markdown;
+  std::string bench_json;
   unsigned jobs = 1;
+  bool no_cache = false;
   bool update = false;
   bool quiet = false;
 };
 int check_command(const CheckOptions& options);
+
+struct ReportOptions {
+  std::vector<std::string> folders;
+  std::string out;  ///< empty: report.html in the first folder
+  bool quiet = false;
+};
+int report_command(const ReportOptions& options);
+
+struct DiffOptions {
+  std::string a, b;
+  std::string out;  ///< a page to write; empty: none
+  double threshold_percent = 0;
+  bool json = false;
+  bool exit_code = false;
+};
+int diff_command(const DiffOptions& options);
+
+struct ImportOptions {
+  std::vector<std::string> traces;
+  std::string out;
+  std::string device;
+  std::uint64_t block_bytes = 0;
+  std::vector<std::string> members;
+  std::vector<std::string> keep;
+  bool json = false;
+  bool quiet = false;
+};
+int import_command(const ImportOptions& options);
+
+struct InspectOptions {
+  std::string file;
+  std::uint64_t events = 0;
+  bool all_events = false;
+  std::optional<std::uint32_t> stream;
+  bool json = false;
+};
+int inspect_command(const InspectOptions& options);
 
 int list_command(const std::string& what);
 int explain_command(const std::string& name);

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "platform/check/input_hash.hpp"
 #include "platform/results/result_files.hpp"
 #include "platform/run/progress_display.hpp"
 #include "platform/run/simulate.hpp"
@@ -25,10 +27,17 @@ int simulate_one(const scenario::Configuration& configuration, run::SimulationOp
   return 0;
 }
 
+struct PlannedRun {
+  std::size_t variant = 0;  // index into the scenario's
+  std::uint64_t seed = 1;
+  std::string hash;                     // of its inputs, where there is a cache
+  std::optional<run::Outcome> outcome;  // from the cache, else from its job
+};
+
 struct Plan {
+  std::vector<PlannedRun> runs;
   std::vector<run::Job> jobs;
-  std::vector<std::uint64_t> seeds;     // by job
-  std::vector<std::size_t> variant_of;  // by job: index into the scenario's
+  std::vector<std::size_t> run_of;  // by job
 };
 
 Plan plan(const scenario::ResolvedScenario& scenario, const ExecutionOptions& options) {
@@ -41,16 +50,22 @@ Plan plan(const scenario::ResolvedScenario& scenario, const ExecutionOptions& op
       scenario::Configuration configuration = variant.configuration;
       configuration.seed = options.seed + n;
       run::SimulationOptions simulation;
+      simulation.transcript = options.transcript;
       if (!options.folder.empty()) {
-        const auto folder =
-            results::run_folder(options.folder, variant.name, configuration.seed, options.repeat);
+        const auto folder = results::run_folder(options.folder, variant.name, configuration.seed, options.repeat);
         if (options.perfetto) simulation.timeline = folder / "trace.pftrace";
         if (options.log) simulation.log = folder / "events.log";
       }
       const std::string name =
           options.repeat > 1 ? fmt::format("{} seed {}", variant.name, configuration.seed) : variant.name;
-      plan.seeds.push_back(configuration.seed);
-      plan.variant_of.push_back(i);
+      PlannedRun run{i, configuration.seed, {}, {}};
+      if (options.cache != nullptr) {
+        run.hash = check::input_hash(scenario, variant, configuration.seed);
+        run.outcome = options.cache->find(run.hash);
+      }
+      plan.runs.push_back(std::move(run));
+      if (plan.runs.back().outcome) continue;
+      plan.run_of.push_back(plan.runs.size() - 1);
       plan.jobs.push_back({name, [configuration = std::move(configuration), simulation](run::Channel& channel) {
                              return simulate_one(configuration, simulation, channel);
                            }});
@@ -81,26 +96,34 @@ Execution execute(const scenario::ResolvedScenario& scenario, const ExecutionOpt
   run::ProgressDisplay display{names_of(plan.jobs), STDERR_FILENO, options.quiet};
   run::Options supervision;
   supervision.jobs = options.jobs;
+  supervision.stall_deadline = std::chrono::seconds(options.stall_s);
   supervision.in_process = options.in_process;
   supervision.on_started = [&](std::size_t job) { display.started(job); };
   supervision.on_progress = [&](std::size_t job, const run::Progress& progress) {
     display.progressed(job, progress);
   };
   supervision.on_finished = [&](std::size_t job, const run::Outcome&) { display.finished(job); };
-  const run::Supervision done = run::supervise(std::move(plan.jobs), supervision);
+  run::Supervision done = run::supervise(std::move(plan.jobs), supervision);
   display.clear();
 
   Execution out;
   out.signal = done.signal;
+  out.runs = plan.runs.size();
+  out.cached = plan.runs.size() - done.outcomes.size();
+  for (std::size_t job = 0; job < done.outcomes.size(); ++job) {
+    PlannedRun& run = plan.runs[plan.run_of[job]];
+    if (options.cache != nullptr) options.cache->keep(run.hash, done.outcomes[job]);
+    run.outcome = std::move(done.outcomes[job]);
+  }
   out.result.scenario = scenario.name;
   out.result.title = scenario.file.title;
   out.result.seed = options.seed;
   out.result.repeat = options.repeat;
   for (std::size_t i = 0; i < scenario.variants.size(); ++i) {
     std::vector<results::RunRecord> records;
-    for (std::size_t job = 0; job < done.outcomes.size(); ++job) {
-      if (plan.variant_of[job] != i) continue;
-      records.push_back(results::to_record(done.outcomes[job], plan.seeds[job]));
+    for (const PlannedRun& run : plan.runs) {
+      if (run.variant != i) continue;
+      records.push_back(results::to_record(*run.outcome, run.seed));
       if (!records.back().output_error.empty()) out.output_errors.push_back(records.back().output_error);
     }
     out.result.variants.push_back(

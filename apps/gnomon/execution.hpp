@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "platform/check/run_cache.hpp"
 #include "platform/results/summary.hpp"
 #include "platform/scenario/resolve.hpp"
 
@@ -16,16 +17,21 @@ struct ExecutionOptions {
   std::uint64_t seed = 1;
   std::uint64_t repeat = 1;
   unsigned jobs = 1;
+  unsigned stall_s = 120;         ///< wall time without progress that ends a variant; 0: none
   std::vector<std::string> only;  ///< variants to run; empty: all
   bool in_process = false;
   bool quiet = false;
   bool perfetto = false;
   bool log = false;
+  bool transcript = false;
+  const check::RunCache* cache = nullptr;  ///< of runs that write no traces: looked into first, and added to
   std::filesystem::path folder;  ///< where traces go; it has its run folders. Empty: nothing is written
 };
 
 struct Execution {
   results::ScenarioResult result;
+  std::size_t runs = 0;
+  std::size_t cached = 0;  ///< of the runs, those the cache had
   int signal = 0;  ///< a termination signal that came meanwhile: the result is not whole
   std::vector<std::string> output_errors;
 };

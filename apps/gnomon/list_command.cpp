@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "apps/gnomon/commands.hpp"
 #include "apps/gnomon/machine_constants.hpp"
+#include "guest/iommu/flush_policy.hpp"
 #include "platform/results/verdicts.hpp"
 #include "platform/scenario/data_root.hpp"
+#include "platform/scenario/kernel_file.hpp"
 #include "platform/scenario/metric_names.hpp"
 #include "platform/scenario/scenario_file.hpp"
 
@@ -39,6 +42,14 @@ Rows scenarios() {
   return rows;
 }
 
+std::string text_of(const Rows& rows) {
+  std::size_t width = 0;
+  for (const auto& [name, meaning] : rows) width = std::max(width, name.size());
+  std::string text;
+  for (const auto& [name, meaning] : rows) text += fmt::format("{:<{}}  {}\n", name, width, meaning);
+  return text;
+}
+
 Rows titled(const fs::path& folder) {
   Rows rows;
   for (const std::string& name : scenario::toml_names(folder))
@@ -53,15 +64,77 @@ Rows iommus() {
   return rows;
 }
 
-Rows policies() {
-  return {{"strict", "every unmap waits for its invalidation; guest.cmdline = \"iommu.strict=1\""},
-          {"lazy, per-cpu",
-           "invalidation deferred to a flush queue a CPU; guest.cmdline = \"iommu.strict=0\", guest.flush_queue = "
-           "\"per-cpu\""},
-          {"lazy, single",
-           "invalidation deferred to one flush queue; guest.cmdline = \"iommu.strict=0\", guest.flush_queue = "
-           "\"single\""},
-          {"passthrough", "no translation; guest.cmdline = \"iommu.passthrough=1\""}};
+/// 6.7 before 6.12: the numbers of a name, one after another.
+bool older(const std::string& a, const std::string& b) {
+  const auto numbers = [](const std::string& name) {
+    std::vector<unsigned long> found;
+    for (std::size_t at = 0; at < name.size();) {
+      std::size_t end = at;
+      while (end < name.size() && name[end] >= '0' && name[end] <= '9') ++end;
+      if (end > at) found.push_back(std::stoul(name.substr(at, end - at)));
+      at = end + 1;
+    }
+    return found;
+  };
+  return std::pair(numbers(a), a) < std::pair(numbers(b), b);
+}
+
+std::string value_of(const config::Node* node) {
+  if (node == nullptr) return "-";
+  if (const bool* flag = std::get_if<bool>(&node->value)) return *flag ? "true" : "false";
+  if (const std::int64_t* number = std::get_if<std::int64_t>(&node->value)) return std::to_string(*number);
+  return node->text() != nullptr ? *node->text() : "-";
+}
+
+/// The kernels' titles, then every key in which they differ: who has which value; "-" where it has no meaning.
+std::string kernels_text() {
+  std::vector<std::string> names = scenario::toml_names(scenario::kernels_folder());
+  std::sort(names.begin(), names.end(), older);
+  std::vector<Document> documents;
+  Rows titles;
+  for (const std::string& name : names) {
+    const fs::path file = scenario::kernels_folder() / (name + ".toml");
+    config::Diagnostics ignored;
+    documents.push_back(
+        config::read_document(file.string(), config::OriginKind::kernel_file, ignored).value_or(Document{}));
+    titles.emplace_back(name, title_of(file));
+  }
+  std::string text = text_of(titles) + "\nWhat differs:\n";
+  for (const config::Parameter& key : config::parameters<scenario::KernelFile>()) {
+    if (key.path == "title" || key.path == "source") continue;
+    Rows values;  // and the kernels that have it
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const std::string value = value_of(documents[i].find(key.path));
+      const auto same = std::find_if(values.begin(), values.end(), [&](auto& v) { return v.first == value; });
+      if (same == values.end()) {
+        values.emplace_back(value, names[i]);
+      } else {
+        same->second += ", " + names[i];
+      }
+    }
+    if (values.size() < 2) continue;
+    std::string shown = key.path;
+    for (const auto& [value, who] : values) {
+      text += fmt::format("{:<35}  {:<17}  {}\n", std::exchange(shown, ""), value, who);
+    }
+  }
+  return text;
+}
+
+std::string policies_text() {
+  const Rows deferral{
+      {"strict", "every unmap waits for its invalidation; guest.cmdline = \"iommu.strict=1\""},
+      {"lazy, per-cpu",
+       "invalidation deferred to a flush queue a CPU; guest.cmdline = \"iommu.strict=0\", guest.flush_queue = "
+       "\"per-cpu\""},
+      {"lazy, single",
+       "invalidation deferred to one flush queue; guest.cmdline = \"iommu.strict=0\", guest.flush_queue = "
+       "\"single\""},
+      {"passthrough", "no translation; guest.cmdline = \"iommu.passthrough=1\""}};
+  Rows flushing;
+  for (const auto& policy : guest::flush_policies())
+    flushing.emplace_back(policy.name, fmt::format("{} ({})", policy.meaning, policy.source));
+  return text_of(deferral) + "\nHow a range is flushed, for guest.flush_policy:\n" + text_of(flushing);
 }
 
 Rows metrics() {
@@ -69,14 +142,6 @@ Rows metrics() {
   for (const auto& metric : observe::metric_meanings())
     rows.emplace_back(metric.name, fmt::format("{} [{}]", metric.meaning, metric.unit));
   return rows;
-}
-
-std::string text_of(const Rows& rows) {
-  std::size_t width = 0;
-  for (const auto& [name, meaning] : rows) width = std::max(width, name.size());
-  std::string text;
-  for (const auto& [name, meaning] : rows) text += fmt::format("{:<{}}  {}\n", name, width, meaning);
-  return text;
 }
 
 struct List {
@@ -91,8 +156,8 @@ const std::vector<List>& lists() {
       {"machines", "machine profiles, for machine.profile",
        [] { return text_of(titled(scenario::machines_folder())); }},
       {"iommus", "IOMMUs, for iommu.device", [] { return text_of(iommus()); }},
-      {"kernels", "kernels, for guest.kernel", [] { return text_of(titled(scenario::kernels_folder())); }},
-      {"policies", "when translations are invalidated", [] { return text_of(policies()); }},
+      {"kernels", "kernels, for guest.kernel", kernels_text},
+      {"policies", "when translations are invalidated, and by which commands", policies_text},
       {"metrics", "what a run reports", [] { return text_of(metrics()); }},
       {"params", "every key of a scenario",
        [] { return config::list_text(config::parameters<scenario::ScenarioFile>()); }},

@@ -7,11 +7,13 @@
 
 #include "apps/gnomon/commands.hpp"
 #include "apps/gnomon/machine_constants.hpp"
+#include "platform/gtrace/print.hpp"
 #include "platform/observe/metrics.hpp"
 #include "platform/results/verdicts.hpp"
 #include "platform/scenario/data_root.hpp"
 #include "platform/scenario/machine_description.hpp"
 #include "platform/scenario/scenario_file.hpp"
+#include "platform/trace_import/parser.hpp"
 
 namespace gnomon::app {
 namespace {
@@ -102,6 +104,20 @@ std::string metrics_page() {
   return text;
 }
 
+std::string gtrace_page() {
+  return head("Events of a gtrace", "gtrace") +
+         "What a `.gtrace` holds and `gnomon inspect` prints; [the format](../gtrace-format.md) tells how it is\n"
+         "stored. Every event has a time, a lane (a CPU, or a thread of QEMU) and a task (0 where it is not known).\n\n" +
+         gtrace::markdown_kinds();
+}
+
+std::string import_page() {
+  return head("Events that are imported", "import") +
+         "What `gnomon import` makes of the events it knows; [how to record them](../record-a-trace.md). An event that\n"
+         "is not here is ignored, counted and named in the report; `--keep-event NAME` keeps its times.\n" +
+         trace_import::markdown_events();
+}
+
 std::string scenario_schema() {
   auto schema = config::json_schema(config::description_of<scenario::ScenarioFile>(), "Gnomon scenario");
   // The one key of two types; bind_scenario() chooses by what the file holds.
@@ -122,6 +138,8 @@ const std::vector<Page>& pages() {
       {"params", "the keys of a scenario, as Markdown", scenario_page},
       {"machine", "the constants of a machine and what every profile gives them, as Markdown", machines_page},
       {"metrics", "what a run reports, as Markdown", metrics_page},
+      {"gtrace", "events of a .gtrace and their fields, as Markdown", gtrace_page},
+      {"import", "events of traces, used or ignored, as Markdown", import_page},
       {"schema", "the JSON Schema of scenarios, for editors", scenario_schema},
   };
   return all;

@@ -139,6 +139,7 @@ class Runner {
     execution.seed = options_.seed;
     execution.repeat = options_.repeat;
     execution.jobs = options_.jobs;
+    execution.stall_s = options_.stall_s;
     execution.only = options_.only;
     execution.in_process = options_.in_process;
     execution.quiet = options_.quiet;
@@ -168,7 +169,7 @@ class Runner {
   }
 
   const RunOptions& options_;
-  std::optional<bool> perfetto_;  // as the scenario says where not given
+  std::optional<bool> perfetto_;        // as the scenario says where not given
   std::vector<std::string> summaries_;  // for --json
 };
 

@@ -18,6 +18,7 @@ IommuDriver::MapOutcome IommuDomain::map_run(Cpu& cpu, Iova iova, Run run, DmaAc
     PageChoice pages = choose_page_size(driver_.page_sizes(), at, run.start + done.mapped, run.bytes - done.mapped);
     if (behaviour_.calls != DriverCalls::counted) pages.count = 1;
     cpu.work(cpu.costs().iommu_call);
+    ++calls_.map;
     const auto step = driver_.map_pages(cpu, at, run.start + done.mapped, pages, access);
     if (!behaviour_.sync_map && step.mapped != 0) driver_.iotlb_sync_map(cpu, at, step.mapped);
     done.mapped += step.mapped;
@@ -85,6 +86,7 @@ std::uint64_t IommuDomain::unmap_fast(Cpu& cpu, Iova iova, std::uint64_t bytes, 
   while (done < bytes) {
     const PageChoice pages = next_unmap(iova + done, bytes - done);
     cpu.work(cpu.costs().iommu_call);
+    ++calls_.unmap;
     const std::uint64_t unmapped = driver_.unmap_pages(cpu, iova + done, pages, gather);
     const bool left_to_flush = !gather.queued && !gather.empty();
     if (!behaviour_.gather && left_to_flush) driver_.sync_gather(cpu, gather);

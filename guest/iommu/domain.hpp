@@ -45,6 +45,12 @@ class IommuDomain {
   IommuDomain(IommuDriver& driver, const IommuCoreBehaviour& behaviour) : driver_(driver), behaviour_(behaviour) {}
 
   IommuDriver& driver() { return driver_; }
+  /// Calls of the driver's map_pages and unmap_pages so far.
+  struct Calls {
+    std::uint64_t map = 0;
+    std::uint64_t unmap = 0;
+  };
+  const Calls& calls() const { return calls_; }
 
   /// iommu_map: map_sg of one run.
   MapResult map(Cpu& cpu, Iova iova, Gpa gpa, std::uint64_t bytes, DmaAccess access);
@@ -71,6 +77,7 @@ class IommuDomain {
 
   IommuDriver& driver_;
   IommuCoreBehaviour behaviour_;
+  Calls calls_;
 };
 
 }  // namespace gnomon::guest

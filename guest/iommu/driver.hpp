@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "guest/iommu/gather.hpp"
 #include "guest/iommu/page_size.hpp"
@@ -39,6 +40,8 @@ class IommuDriver {
   /// Makes a finished map visible to the device. A driver without iotlb_sync_map does nothing here.
   virtual int iotlb_sync_map(Cpu& cpu, Iova iova, std::uint64_t bytes) = 0;
   virtual void flush_iotlb_all(Cpu& cpu) = 0;
+  /// The software walk: where `iova` leads by the guest's own table. Costs nothing here; the caller charges it.
+  virtual std::optional<Gpa> iova_to_phys(Iova iova) const = 0;
   /// Frees page-table pages that unmap_pages left in a gather, after the invalidation that covers them
   /// (iommu_put_pages_list). For drivers that put any there.
   virtual void free_tables(Cpu& /*cpu*/, FreelistHandle /*tables*/) {}

@@ -7,6 +7,12 @@
 
 namespace gnomon::guest {
 
+std::optional<Gpa> PlainDriver::iova_to_phys(Iova iova) const {
+  const auto leaf = table_.find(iova);
+  if (!leaf) return std::nullopt;
+  return leaf->target + (iova - leaf->start);
+}
+
 int PlainDriver::map_leaves(Cpu& cpu, Iova iova, Gpa gpa, PageChoice leaves, DmaAccess access,
                             std::uint64_t& mapped) {
   const auto order = static_cast<unsigned>(std::countr_zero(leaves.page_size));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "guest/iommu/flush_policy.hpp"
 #include "guest/iommu/plain_page_table.hpp"
@@ -76,6 +77,7 @@ class PlainDriver : public IommuDriver {
 
   std::uint32_t domain() const override { return domain_; }
   PageSizeBitmap page_sizes() const override { return options_.page_sizes; }
+  std::optional<Gpa> iova_to_phys(Iova iova) const override;
   MapOutcome map_pages(Cpu& cpu, Iova iova, Gpa gpa, PageChoice pages, DmaAccess access) override;
   std::uint64_t unmap_pages(Cpu& cpu, Iova iova, PageChoice pages, IotlbGather& gather) override;
   void iotlb_sync(Cpu& cpu, IotlbGather& gather) override;

@@ -73,6 +73,7 @@ void Cpu::run_thread(Thread& thread) {
 void Cpu::idle() {
   last_ran_ = nullptr;
   processor_.halt();
+  idle_time_ += now() - span_began_;
   end_span(trace::Activity::idle);
 }
 
@@ -130,6 +131,13 @@ void Cpu::run_softirqs() {
       timer->expires_ = Time::max();
       timer->expired(*this);
     }
+    const std::size_t raised = softirqs_.size();  // what is raised meanwhile waits for the next round
+    for (std::size_t i = 0; i < raised; ++i) {
+      Softirq* softirq = softirqs_[i];
+      softirq->raised_ = false;
+      softirq->run(*this);
+    }
+    softirqs_.erase(softirqs_.begin(), softirqs_.begin() + static_cast<std::ptrdiff_t>(raised));
   }
   program_timer();
   processor_.sync();
@@ -146,6 +154,12 @@ void Cpu::arm_at(Timer& timer, Time at) {
   timer.expires_ = at;
   timers_.push_back(&timer);
   program_timer();
+}
+
+void Cpu::raise(Softirq& softirq) {
+  softirq_pending_ = true;
+  if (std::exchange(softirq.raised_, true)) return;
+  softirqs_.push_back(&softirq);
 }
 
 void Cpu::program_timer() {

@@ -47,6 +47,17 @@ class Timer {
   Time expires_ = Time::max();
 };
 
+/// Work an interrupt handler leaves for later (NET_RX and the like): run with interrupts on, before any thread goes on.
+class Softirq {
+ public:
+  virtual ~Softirq() = default;
+  virtual void run(Cpu& cpu) = 0;
+
+ private:
+  friend class Cpu;
+  bool raised_ = false;
+};
+
 struct CpuOptions {
   unsigned hz = 250;                   ///< ticks a second
   unsigned nested_paging_tax_ppm = 0;  ///< how much dearer CPU work is than on bare metal, parts per million
@@ -83,6 +94,9 @@ class Cpu {
   /// Arms a high-resolution timer (hrtimer): it fires at `at`.
   void arm_at(Timer& timer, Time at);
   std::uint64_t jiffies() const { return now() / tick_; }
+  /// Lets `softirq` run once on this CPU. From an interrupt handler or from a softirq, of this CPU.
+  void raise(Softirq& softirq);
+  Time idle_time() const { return idle_time_; }  ///< spent halted since power-on
 
  private:
   void service_interrupts();
@@ -103,9 +117,11 @@ class Cpu {
   std::deque<Thread*> run_queue_;
   Thread* last_ran_ = nullptr;
   std::vector<Timer*> timers_;
+  std::vector<Softirq*> softirqs_;  // raised, in this order
   Time next_tick_ = Time::max();  // max: the tick is stopped (NO_HZ idle)
   Time timer_at_ = Time::max();   // what the local timer is programmed to
   Time span_began_;
+  Time idle_time_;
   unsigned interrupts_off_ = 0;
   bool softirq_pending_ = false;
   bool in_softirq_ = false;

@@ -85,6 +85,12 @@ std::uint64_t ViommuDomain::unmap_pages(Cpu& cpu, Iova iova, PageChoice pages, I
   return removed;
 }
 
+std::optional<Gpa> ViommuDomain::iova_to_phys(Iova iova) const {
+  const auto* mapping = mappings_.first_overlap(iova.value, iova.value);
+  if (mapping == nullptr) return std::nullopt;
+  return mapping->payload.gpa + (iova.value - mapping->first);
+}
+
 void ViommuDomain::sync(Cpu& cpu, trace::Sync kind) {
   if (endpoints_ == 0) return;
   cpu.processor().sync();

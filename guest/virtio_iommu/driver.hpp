@@ -40,6 +40,7 @@ class ViommuDomain final : public IommuDriver {
   void iotlb_sync(Cpu& cpu, IotlbGather& gather) override;
   int iotlb_sync_map(Cpu& cpu, Iova iova, std::uint64_t bytes) override;
   void flush_iotlb_all(Cpu& cpu) override;
+  std::optional<Gpa> iova_to_phys(Iova iova) const override;
 
  private:
   struct Mapping {

@@ -59,6 +59,9 @@ class Time {
   std::uint64_t ps_ = 0;
 };
 
+/// The longest span a configuration may ask for, 100 days. Twice that still leaves room below 2^64 ps.
+inline constexpr Time longest_span = Time::s(100 * 86'400);
+
 /// The time `bytes` take at `bytes_per_second` (> 0), rounded up to a picosecond.
 constexpr Time transfer_time(std::uint64_t bytes, std::uint64_t bytes_per_second) {
   const auto scaled = static_cast<Wide>(bytes) * 1'000'000'000'000u;

@@ -27,8 +27,14 @@ Vcpu::Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& co
 void Vcpu::execute() {
   process_resumed();
   ++activations_;
-  program_();
-  meet_kernel();  // nobody else may find this process's lead
+  try {
+    program_();
+    meet_kernel();  // nobody else may find this process's lead
+  } catch (const sc_core::sc_unwind_exception&) {
+    throw;  // the kernel's own: it ends the process
+  } catch (...) {
+    fail_simulation(std::current_exception());
+  }
 }
 
 /// Suspends the process only where somebody else is due before its own time: else nobody could tell the difference, and
@@ -184,6 +190,7 @@ void Vcpu::send_interrupt(unsigned processor, unsigned vector) {
   auto& payload = message_.prepare(tlm::TLM_WRITE_COMMAND, 0xfee00000u | (processor << 12), &data, sizeof data);
   sc_core::sc_time delay = to_sc(config_.interprocessor);
   interprocessor->b_transport(payload, delay);
+  if (!payload.is_response_ok()) SC_REPORT_ERROR("interrupt", "message to a processor that is not there");
 }
 
 void Vcpu::on_interrupt(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {

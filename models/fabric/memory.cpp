@@ -18,7 +18,7 @@ void Memory::on_access(int /*port*/, tlm::tlm_generic_payload& payload, sc_core:
     payload.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
     return;
   }
-  delay += to_sc(config_.dma_access);
+  add_delay(delay, config_.dma_access);
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
   if (!requester_of(payload).payload_moves) return;
   if (payload.is_write()) {

@@ -29,9 +29,9 @@ void PcieLink::on_dma(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay
     const Time start = occupy(upstream_free_, now + from_sc(delay), wire);
     delay = to_sc(start - now + config_.one_way);
     root->b_transport(payload, delay);
-    delay += to_sc(wire);
+    add_delay(delay, wire);
   } else {
-    delay += to_sc(config_.one_way);
+    add_delay(delay, config_.one_way);
     root->b_transport(payload, delay);
     const Time start = occupy(downstream_free_, now + from_sc(delay), wire);
     delay = to_sc(start - now + wire + config_.one_way);
@@ -41,12 +41,12 @@ void PcieLink::on_dma(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay
 void PcieLink::on_mmio(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   // A store is posted: it costs the CPU nothing here and arrives one way later. A load waits for the round trip.
   const sc_core::sc_time sent = delay;
-  delay += to_sc(config_.one_way);
+  add_delay(delay, config_.one_way);
   bar->b_transport(payload, delay);
   if (payload.is_write()) {
     delay = sent;
   } else {
-    delay += to_sc(config_.one_way);
+    add_delay(delay, config_.one_way);
   }
 }
 

@@ -27,8 +27,8 @@ std::uint32_t error_of(VfioStatus status) {
 
 AssignedDevice::AssignedDevice(std::uint32_t number, SourceId source, const hypervisor::VfioConfig& config,
                                const Host& host)
-    : number_(number), source_(source), host_(host), table_(host.memory, host.pages, pgtable::all_sizes),
-      container_(table_, host.ram, host.pins, config) {}
+    : number_(number), source_(source), host_(host), table_(host.iommu.make_table(domain())),
+      container_(*table_, host.ram, host.pins, config) {}
 
 void AssignedDevice::spend(Time work) {
   if (core_ != nullptr) core_->spend(work);
@@ -69,12 +69,12 @@ void AssignedDevice::unmap(Iova iova, std::uint64_t bytes) {
 void AssignedDevice::sync(const hypervisor::IotlbSyncRange& range) {
   const hypervisor::HypervisorCosts& costs = host_.costs;
   if (core_ == nullptr) {
-    table_.free_unlinked();
+    table_->free_unlinked();
     return;
   }
   spend(costs.unmap_region * range.regions + costs.software_walk * range.walk_steps + costs.pte_write * range.ptes_cleared);
-  host_.iommu.invalidate(*core_, domain(), range.first, range.last, !table_.tables_unlinked());
-  table_.free_unlinked();
+  host_.iommu.invalidate(*core_, domain(), range.first, range.last, !table_->tables_unlinked());
+  table_->free_unlinked();
   spend(costs.unpin_page * range.pages_to_unpin);
 }
 

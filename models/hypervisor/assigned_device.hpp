@@ -3,8 +3,7 @@
 #pragma once
 
 #include "models/hypervisor/core/config.hpp"
-#include "models/hypervisor/core/host_iommu_driver.hpp"
-#include "models/hypervisor/core/host_page_table.hpp"
+#include "models/hypervisor/core/host_iommu.hpp"
 #include "models/hypervisor/core/vfio_container.hpp"
 #include "models/trace/tracer.hpp"
 
@@ -18,7 +17,7 @@ class AssignedDevice final : public hypervisor::ShadowTarget, private hypervisor
     PageAllocator& pages;
     GuestRam& ram;
     hypervisor::PinCounts& pins;
-    hypervisor::HostIommuDriver& iommu;
+    hypervisor::HostIommu& iommu;
     const hypervisor::HypervisorCosts& costs;
     trace::Tracer& tracer;
   };
@@ -28,7 +27,7 @@ class AssignedDevice final : public hypervisor::ShadowTarget, private hypervisor
 
   SourceId source() const { return source_; }
   DomainId domain() const { return DomainId{static_cast<std::uint16_t>(number_)}; }
-  hypervisor::HostPageTable& table() { return table_; }
+  hypervisor::HostTable& table() { return *table_; }
 
   /// The thread that runs the ioctls from now on; null: none runs, and no time passes (boot, teardown).
   void serve_on(Processor* core) { core_ = core; }
@@ -46,7 +45,7 @@ class AssignedDevice final : public hypervisor::ShadowTarget, private hypervisor
   const std::uint32_t number_;
   const SourceId source_;
   Host host_;
-  hypervisor::HostPageTable table_;
+  std::unique_ptr<hypervisor::HostTable> table_;
   hypervisor::VfioContainer container_;
   Processor* core_ = nullptr;
 };

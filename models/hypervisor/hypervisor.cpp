@@ -36,17 +36,16 @@ trace::RequestServed note_of(const hypervisor::ServedRequest& served, std::uint3
 }  // namespace
 
 Hypervisor::Hypervisor(const sc_core::sc_module_name& name, const hypervisor::HypervisorConfig& config,
-                       const hypervisor::HypervisorCosts& costs, const hypervisor::HostIommuCosts& iommu_costs,
-                       unsigned max_address_mask, const HypervisorParts& parts, Lock& big_lock)
+                       const hypervisor::HypervisorCosts& costs, const HypervisorParts& parts, Lock& big_lock,
+                       const MakeHostIommu& make_host_iommu)
     : sc_module(name), config_(config), costs_(costs), parts_(parts), big_lock_(big_lock),
-      host_iommu_(parts.memory, parts.host_pages, parts.monitor, *this, iommu_costs, max_address_mask, parts.tracer),
-      pins_(parts.memory.size()) {
+      host_iommu_(make_host_iommu(*this)), pins_(parts.memory.size()) {
   trapped.register_b_transport(this, &Hypervisor::on_trapped);
 }
 
 AssignedDevice& Hypervisor::assign(SourceId source) {
   const auto number = static_cast<std::uint32_t>(devices_.size() + 1);
-  const AssignedDevice::Host host{parts_.memory, parts_.host_pages, parts_.ram, pins_, host_iommu_, costs_,
+  const AssignedDevice::Host host{parts_.memory, parts_.host_pages, parts_.ram, pins_, *host_iommu_, costs_,
                                   parts_.tracer};
   devices_.push_back(std::make_unique<AssignedDevice>(number, source, config_.vfio, host));
   return *devices_.back();
@@ -66,9 +65,9 @@ void Hypervisor::add_viommu(std::unique_ptr<hypervisor::EmulatedIommu> device) {
 }
 
 void Hypervisor::start_of_simulation() {
-  host_iommu_.enable();
+  host_iommu_->enable();
   for (const auto& device : devices_) {
-    host_iommu_.attach(device->source(), device->domain(), device->table().root(), hypervisor::HostPageTable::levels);
+    host_iommu_->attach(device->source(), device->domain(), device->table());
     if (!viommu_ && !emulated_) device->map_guest_memory();
   }
 }

@@ -6,15 +6,17 @@
 #include <tlm_utils/simple_initiator_socket.h>
 #include <tlm_utils/simple_target_socket.h>
 
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "models/cpu/core/line_monitor.hpp"
 #include "models/cpu/core/lock.hpp"
 #include "models/fabric/payload.hpp"
 #include "models/hypervisor/assigned_device.hpp"
 #include "models/hypervisor/core/config.hpp"
 #include "models/hypervisor/core/emulated_iommu.hpp"
-#include "models/hypervisor/core/host_iommu_driver.hpp"
+#include "models/hypervisor/core/host_iommu.hpp"
 #include "models/hypervisor/core/virtio_iommu_queue.hpp"
 #include "models/trace/tracer.hpp"
 
@@ -34,9 +36,12 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
   tlm_utils::simple_target_socket<Hypervisor> trapped{"trapped"};  ///< MMIO that exits: the vIOMMU's registers
   tlm_utils::simple_initiator_socket<Hypervisor> iommu_registers{"iommu_registers"};  ///< of the physical IOMMU
 
+  /// Makes the host's driver of the physical IOMMU over the port to its registers.
+  using MakeHostIommu = std::function<std::unique_ptr<hypervisor::HostIommu>(hypervisor::RegisterPort&)>;
+
   Hypervisor(const sc_core::sc_module_name& name, const hypervisor::HypervisorConfig& config,
-             const hypervisor::HypervisorCosts& costs, const hypervisor::HostIommuCosts& iommu_costs,
-             unsigned max_address_mask, const HypervisorParts& parts, Lock& big_lock);
+             const hypervisor::HypervisorCosts& costs, const HypervisorParts& parts, Lock& big_lock,
+             const MakeHostIommu& make_host_iommu);
 
   /// Passes a device through, during elaboration. Its number is the order of the calls, from 0.
   AssignedDevice& assign(SourceId source);
@@ -71,7 +76,7 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
   const hypervisor::HypervisorCosts costs_;
   HypervisorParts parts_;
   Lock& big_lock_;
-  hypervisor::HostIommuDriver host_iommu_;
+  std::unique_ptr<hypervisor::HostIommu> host_iommu_;
   hypervisor::PinCounts pins_;
   std::vector<std::unique_ptr<AssignedDevice>> devices_;
   std::unique_ptr<hypervisor::VirtioIommuDevice> viommu_;

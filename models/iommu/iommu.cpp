@@ -24,7 +24,7 @@ Time Iommu::lookup_time(const Translation& t) const {
   Time time = timing_.context_hit + timing_.memory_read * t.context_reads;
   if (t.kind == Translation::Kind::translated) {
     time += timing_.iotlb_hit;
-    if (!t.iotlb_hit) time += timing_.walk_cache_hit + timing_.memory_read * t.walk_reads;
+    if (!t.iotlb_hit) time += timing_.walk_cache_hit + timing_.memory_read * (t.walk_reads + t.walk_writes);
   }
   return time;
 }
@@ -34,7 +34,7 @@ void Iommu::on_dma(int /*port*/, tlm::tlm_generic_payload& payload, sc_core::sc_
   const bool write = payload.is_write();
   const SourceId source = requester_of(payload).source;
   const Translation t = unit_->translate(source, iova, write ? Access::write : Access::read);
-  delay += to_sc(lookup_time(t));
+  add_delay(delay, lookup_time(t));
   switch (t.kind) {
     case Translation::Kind::translated:
     case Translation::Kind::pass_through: translated(t, payload, delay); return;
@@ -97,7 +97,10 @@ void Iommu::carry_out(const iommu::InvalidationStep& step) {
   if (const auto* done = std::get_if<iommu::IotlbInvalidated>(&step)) {
     auto granularity = trace::Granularity::page;
     if (done->granularity == iommu::Granularity::global) granularity = trace::Granularity::global;
-    if (done->granularity == iommu::Granularity::domain) granularity = trace::Granularity::domain;
+    // One PASID is all of a domain where requests carry none.
+    if (done->granularity == iommu::Granularity::domain || done->granularity == iommu::Granularity::pasid) {
+      granularity = trace::Granularity::domain;
+    }
     if (granularity == trace::Granularity::page && done->bytes > page_size) granularity = trace::Granularity::range;
     tracer_.emit(now, trace::IotlbInvalidated{done->iova.value, done->bytes, done->domain.value, granularity,
                                               done->iotlb_dropped, done->invalidation_hint});

@@ -35,6 +35,16 @@ Hpa PageAllocator::allocate() {
   return page;
 }
 
+Hpa PageAllocator::allocate_contiguous(std::uint64_t pages) {
+  const std::uint64_t bytes = pages * page_size;
+  if (bytes > end_ - next_) throw std::bad_alloc();
+  const Hpa first = next_;
+  next_ += bytes;
+  std::memset(memory_.at(first, bytes), 0, bytes);
+  in_use_ += pages;
+  return first;
+}
+
 void PageAllocator::free(Hpa page) {
   memory_.write(page, free_list_);
   free_list_ = page;

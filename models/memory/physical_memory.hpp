@@ -63,6 +63,8 @@ class PageAllocator {
 
   /// One zeroed page. Throws std::bad_alloc when the range is used up.
   Hpa allocate();
+  /// So many pages in a row, zeroed, for good. Throws std::bad_alloc.
+  Hpa allocate_contiguous(std::uint64_t pages);
   void free(Hpa page);
   std::uint64_t in_use() const { return in_use_; }  ///< pages
 

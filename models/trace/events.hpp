@@ -48,6 +48,12 @@ struct MappingRemoved { u64 iova; u64 bytes; u32 domain; u32 cpu; };
 /// One iommu_map or iommu_map_sg of `bytes` returned. `status`: 0, and from here the device must see the mapping, or
 /// an errno, and from here it must see nothing of it.
 struct MapReturned { u64 iova; u64 bytes; u64 took_ps; u32 domain; u32 cpu; u32 runs; u32 status; };
+/// One round of dma_map_benchmark: what its timers around dma_map and dma_unmap read.
+struct DmaApiRound { u64 map_ps; u64 unmap_ps; u32 thread; u32 cpu; };
+/// How often the IOMMU core called its driver in the window that closes now.
+struct DriverCallsMade { u64 map; u64 unmap; };
+/// A VFIO container mapped a guest's memory and took the mapping down again.
+struct VfioTornDown { u64 map_ps; u64 unmap_ps; u64 runs; u64 regions; u64 syncs; u64 software_walks; };
 /// One unmap returned. `deferred`: the invalidation is owed by the flush queue; else no cache may hold the range now.
 struct UnmapReturned { u64 iova; u64 bytes; u64 took_ps; u32 domain; u32 cpu; u32 deferred; u32 reserved; };
 /// The flush queue's invalidation is done; ranges deferred before it began are clean from here.
@@ -108,6 +114,18 @@ struct CommandFetched { u32 device; u32 queue; u32 command; u32 reserved; };
 struct MediaBusy { u64 began_ps; u64 ends_ps; u32 device; u32 queue; u32 command; u32 channel; };
 struct CommandCompleted { u32 device; u32 queue; u32 command; u32 status; };
 
+// ---- network --------------------------------------------------------------------------------------------------------
+/// Packets found no receive buffer, or no room to wait for one. `bytes` of payload.
+struct PacketsDropped { u64 bytes; u32 device; u32 queue; u32 packets; u32 reserved; };
+/// One poll of a queue pair (NAPI) returned: what it took from the ring since `began_ps`. `bytes` of payload.
+/// `frames`: sent ones retired. `rearmed`: the ring was empty, and the next completion interrupts.
+struct PollReturned {
+  u64 began_ps; u64 bytes;
+  u32 device; u32 queue; u32 cpu; u32 packets; u32 buffers; u32 frames; u32 rearmed; u32 reserved;
+};
+/// iperf read, or had acknowledged, `bytes` of a stream: goodput.
+struct StreamMoved { u64 bytes; u32 stream; u32 cpu; Direction direction; u32 reserved; };
+
 // ---- the sanitizer's own voice --------------------------------------------------------------------------------------
 enum class Verdict : u32 {
   stale_dma, missing_invalidation, shadow_divergence, map_invisible, early_reuse, spurious_fault, pin_leak
@@ -118,7 +136,8 @@ using Event = std::variant<
     WindowOpened, WindowClosed, IoSubmitted, IoDispatched, IoCompleted, IoReaped, IoRequeued, MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, SyncDone, GuestRequest, GuestKick,
     VmExit, CpuSpan, LockAcquired, LockReleased, InterruptRaised, InterruptTaken, RequestServed, ShadowMapped,
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
-    InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead>;
+    InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead, DmaApiRound, VfioTornDown,
+    PacketsDropped, PollReturned, StreamMoved, DriverCallsMade>;
 
 namespace detail {
 template <class... E>

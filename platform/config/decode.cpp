@@ -68,7 +68,11 @@ class Decoder {
     auto parsed = parse_quantity(text, row_.unit);
     if (auto* error = std::get_if<QuantityError>(&parsed))
       return fail(fmt::format("{}: \"{}\"", error->message, text), std::move(error->note));
-    return bounded(std::get<std::uint64_t>(parsed));
+    const std::uint64_t value = std::get<std::uint64_t>(parsed);
+    if (row_.unit == Unit::time && value > longest_span.ps())
+      return fail(fmt::format("is longer than a simulation can be: \"{}\"", text),
+                  "accepted: at most " + format_quantity(longest_span));
+    return bounded(value);
   }
 
   std::optional<FieldValue> integer(std::int64_t value) const {

@@ -83,6 +83,12 @@ struct Line {
   void operator()(const trace::CommandCompleted& e);
   void operator()(const trace::VerdictRaised& e);
   void operator()(const trace::GuestTableRead& e);
+  void operator()(const trace::PacketsDropped& e);
+  void operator()(const trace::PollReturned& e);
+  void operator()(const trace::StreamMoved& e);
+  void operator()(const trace::DmaApiRound& e);
+  void operator()(const trace::VfioTornDown& e);
+  void operator()(const trace::DriverCallsMade& e);
 };
 
 }  // namespace
@@ -191,6 +197,16 @@ void Line::operator()(const trace::ShadowUnmapped& e) {
 void Line::operator()(const trace::GuestTableRead& e) {
   say("{} entries of the guest's tables read", e.entries);
 }
+void Line::operator()(const trace::DmaApiRound& e) {
+  say("vCPU {}: thread {}: dma_map took {}, dma_unmap {}", e.cpu, e.thread, Us{e.map_ps}, Us{e.unmap_ps});
+}
+void Line::operator()(const trace::DriverCallsMade& e) {
+  say("the IOMMU driver was called {} times to map and {} to unmap", e.map, e.unmap);
+}
+void Line::operator()(const trace::VfioTornDown& e) {
+  say("MAP_DMA of {} runs took {}; UNMAP_DMA of {} regions, {} syncs and {} software walks took {}", e.runs,
+      Us{e.map_ps}, e.regions, e.syncs, e.software_walks, Us{e.unmap_ps});
+}
 void Line::operator()(const trace::PagesPinned& e) {
   say("host: {} pages pinned, {} now", e.pages, e.pinned_now);
 }
@@ -236,6 +252,16 @@ void Line::operator()(const trace::MediaBusy& e) {
 void Line::operator()(const trace::CommandCompleted& e) {
   say("device {} queue {}: command {} completed, status {:#x}", e.device, e.queue, e.command, e.status);
 }
+void Line::operator()(const trace::PacketsDropped& e) {
+  say("device {} queue {}: {} packets dropped, {} B", e.device, e.queue, e.packets, e.bytes);
+}
+void Line::operator()(const trace::PollReturned& e) {
+  say("vCPU {}: device {} queue {}: polled {} packets in {} buffers, {} B, {} frames sent, {}, took {}", e.cpu, e.device,
+      e.queue, e.packets, e.buffers, e.bytes, e.frames, e.rearmed != 0 ? "rearmed" : "more to do", since(e.began_ps));
+}
+void Line::operator()(const trace::StreamMoved& e) {
+  say("vCPU {}: stream {}: {} B {}", e.cpu, e.stream, e.bytes, e.direction == trace::Direction::read ? "read" : "acknowledged");
+}
 void Line::operator()(const trace::VerdictRaised& e) {
   say("sanitizer: {}: domain {}, iova {:#x}, {} B", pick(verdicts, e.verdict), e.domain, e.iova, e.bytes);
 }
@@ -262,12 +288,16 @@ bool HumanLog::notable(const trace::Event& event) {
   return std::visit(Notable{}, event);
 }
 
+void HumanLog::describe(fmt::memory_buffer& out, Time at, const trace::Event& event, ExitSpelling exits) {
+  std::visit(Line{out, at.ps(), exits}, event);
+}
+
 void HumanLog::on_event(Time at, const trace::Event& event) {
   const auto level = notable(event) ? spdlog::level::info : spdlog::level::trace;
   if (!logger_->should_log(level)) return;
   line_.clear();
   fmt::format_to(std::back_inserter(line_), "{:>12}.{:06} us  ", at.ps() / 1'000'000, at.ps() % 1'000'000);
-  std::visit(Line{line_, at.ps(), exits_}, event);
+  describe(line_, at, event, exits_);
   logger_->log(level, spdlog::string_view_t(line_.data(), line_.size()));
 }
 

@@ -23,6 +23,8 @@ class HumanLog final : public trace::Sink {
   void on_event(Time at, const trace::Event& event) override;
 
   static bool notable(const trace::Event& event);
+  /// Appends what a line says after its time.
+  static void describe(fmt::memory_buffer& out, Time at, const trace::Event& event, ExitSpelling exits);
 
  private:
   std::shared_ptr<spdlog::logger> logger_;

@@ -31,6 +31,11 @@ void Metrics::count_always(const trace::Event& event) {
     ++submitted_total_;
   } else if (std::holds_alternative<trace::IoReaped>(event)) {
     ++reaped_total_;
+  } else if (std::holds_alternative<trace::DmaBurst>(event) || std::holds_alternative<trace::UnmapReturned>(event) ||
+             std::holds_alternative<trace::DmaApiRound>(event)) {
+    ++work_total_;
+  } else if (const auto* returned = std::get_if<trace::MapReturned>(&event)) {
+    if (returned->status == 0) ++work_total_;
   } else if (const auto* pinned = std::get_if<trace::PagesPinned>(&event)) {
     pinned_total_ += pinned->pages;
   } else if (const auto* unpinned = std::get_if<trace::PagesUnpinned>(&event)) {
@@ -106,6 +111,10 @@ void Metrics::count(Time, const trace::ShadowMapped& e) { map_ioctls_.add(e.took
 void Metrics::count(Time, const trace::ShadowUnmapped& e) { unmap_ioctls_.add(e.took_ps); }
 
 void Metrics::count(Time, const trace::GuestTableRead& e) { ptes_read_ += e.entries; }
+void Metrics::count(Time, const trace::DmaApiRound& e) {
+  dma_map_.add(e.map_ps);
+  dma_unmap_.add(e.unmap_ps);
+}
 
 void Metrics::count(Time, const trace::DmaBurst& e) {
   ++(e.iotlb_hit != 0 ? hits_ : misses_);
@@ -165,6 +174,23 @@ void Metrics::add_guest(MetricValues& out) const {
   out.emplace_back("api.map_pages", number(map_pages_));
   out.emplace_back("api.unmap_pages", number(unmap_pages_));
   out.emplace_back("api.map_failures", number(map_failures_));
+  if (dma_map_.count > 0) {
+    out.emplace_back("dma_api.rounds", number(dma_map_.count));
+    out.emplace_back("dma_api.map_ns.mean", dma_map_.mean_ns());
+    out.emplace_back("dma_api.unmap_ns.mean", dma_unmap_.mean_ns());
+  }
+  if (driver_calls_.map + driver_calls_.unmap > 0) {
+    out.emplace_back("api.driver_map_calls", number(driver_calls_.map));
+    out.emplace_back("api.driver_unmap_calls", number(driver_calls_.unmap));
+  }
+  if (vfio_.map_ps > 0) {
+    out.emplace_back("vfio.map_ns", number(vfio_.map_ps) * 1e-3);
+    out.emplace_back("vfio.unmap_ns", number(vfio_.unmap_ps) * 1e-3);
+    out.emplace_back("vfio.runs", number(vfio_.runs));
+    out.emplace_back("vfio.regions", number(vfio_.regions));
+    out.emplace_back("vfio.syncs", number(vfio_.syncs));
+    out.emplace_back("vfio.software_walks", number(vfio_.software_walks));
+  }
   out.emplace_back("guest.map_requests", number(requests_[index_of(RequestType::map)]));
   out.emplace_back("guest.unmap_requests", number(requests_[index_of(RequestType::unmap)]));
   out.emplace_back("guest.invalidation_commands", number(requests_[index_of(RequestType::unmap)] + requests_[index_of(RequestType::invalidate)]));

@@ -45,6 +45,9 @@ class Metrics final : public trace::Sink {
   MetricValues values() const;
   Time window() const;
   std::uint64_t completed() const { return lat_.moments().count(); }
+  /// Grows with every I/O, mapping call and DMA of the whole run: what stands still in a machine that hangs.
+  std::uint64_t work_done() const { return reaped_total_ + work_total_; }
+  const fio::Latency& latency() const { return lat_; }  ///< of the window's I/Os, with its histogram
 
  private:
   struct Sum {
@@ -74,6 +77,9 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::ShadowMapped& e);
   void count(Time at, const trace::ShadowUnmapped& e);
   void count(Time at, const trace::GuestTableRead& e);
+  void count(Time at, const trace::DmaApiRound& e);
+  void count(Time, const trace::DriverCallsMade& e) { driver_calls_ = e; }
+  void count(Time at, const trace::VfioTornDown& e) { vfio_ = e; static_cast<void>(at); }
   void count(Time at, const trace::DmaBurst& e);
   void count(Time at, const trace::DmaFault& e);
   void count(Time at, const trace::IotlbInvalidated& e);
@@ -99,7 +105,9 @@ class Metrics final : public trace::Sink {
   fio::Latency lat_{true};
   std::uint64_t bytes_ = 0, io_errors_ = 0, requeues_ = 0;
   std::vector<JobUse> jobs_;
-  Sum map_, unmap_;
+  Sum map_, unmap_, dma_map_, dma_unmap_;
+  trace::VfioTornDown vfio_{};
+  trace::DriverCallsMade driver_calls_{};
   std::uint64_t map_pages_ = 0, unmap_pages_ = 0, map_failures_ = 0;
   std::array<std::uint64_t, 4> syncs_{};
   std::array<std::uint64_t, 2> flushes_{};
@@ -116,7 +124,7 @@ class Metrics final : public trace::Sink {
   std::uint64_t busy_ps_ = 0;
   std::vector<LockUse> locks_;
   // Of the whole run: what went in must come out.
-  std::uint64_t submitted_total_ = 0, reaped_total_ = 0;
+  std::uint64_t submitted_total_ = 0, reaped_total_ = 0, work_total_ = 0;
   std::uint64_t pinned_total_ = 0, unpinned_total_ = 0, shadow_entries_ = 0;
 };
 

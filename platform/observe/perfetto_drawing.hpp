@@ -61,7 +61,14 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::MediaBusy&);
   void operator()(const trace::CommandCompleted&);
   void operator()(const trace::VerdictRaised&);
-  void operator()(const trace::GuestTableRead&) {}  // a count, part of the command before
+  // Counts and sums: nothing to draw.
+  void operator()(const trace::GuestTableRead&) {}
+  void operator()(const trace::PacketsDropped&) {}
+  void operator()(const trace::PollReturned&) {}  // its softirq is drawn
+  void operator()(const trace::StreamMoved&) {}
+  void operator()(const trace::DmaApiRound&) {}
+  void operator()(const trace::VfioTornDown&) {}
+  void operator()(const trace::DriverCallsMade&) {}
 
  private:
   using Annotations = std::initializer_list<perfetto::Annotation>;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 namespace gnomon::observe {
@@ -22,6 +23,13 @@ constexpr std::uint64_t none = ~std::uint64_t{0};
 
 double us(Time t) { return static_cast<double>(t.ps()) * 1e-6; }
 }  // namespace
+
+void Exposure::add(Time window) {
+  longest = std::max(longest, window);
+  byte_picoseconds += static_cast<Wide>(page_size) * window.ps();
+  const auto bucket = static_cast<std::size_t>(std::bit_width(window.ps() / 1000));
+  ++pages[std::min(bucket, pages.size() - 1)];
+}
 
 /// What is known of one I/O page.
 struct Sanitizer::Page {
@@ -308,8 +316,7 @@ void Sanitizer::end_exposure(Time at, Page& page) {
   if (!page.exposed) return;
   page.exposed = false;
   const Time window = at - page.unmapped_at;
-  exposure_.longest = std::max(exposure_.longest, window);
-  exposure_.byte_picoseconds += static_cast<Wide>(page_size) * window.ps();
+  exposure_.add(window);
 }
 
 void Sanitizer::check_teardown(Time at) {

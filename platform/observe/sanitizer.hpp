@@ -44,6 +44,11 @@ struct Exposure {
   Time longest;
   Wide byte_picoseconds = 0;
   std::uint64_t dma_beats = 0;  ///< DMA bursts that landed inside a window
+  /// 4 KiB pages by how long they stayed reachable: bucket n ends below bucket_end_ns(n), and starts where n-1 ends.
+  std::array<std::uint64_t, 42> pages{};
+
+  static constexpr std::uint64_t bucket_end_ns(std::size_t n) { return std::uint64_t{1} << n; }
+  void add(Time window);  ///< of one page
 };
 
 struct SanitizerOptions {

@@ -2,6 +2,7 @@
 #include "platform/observe/trace_hash.hpp"
 
 #define XXH_INLINE_ALL  // the library's own switch: compile the hash here, where it can be inlined
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <array>
@@ -50,6 +51,21 @@ void TraceHash::on_event(Time at, const trace::Event& event) {
     XXH3_64bits_update(&s.hash, s.block.data(), s.used);
     s.used = 0;
   }
+  last_at_ = at;
+  if (++events_ == next_checkpoint_) {
+    checkpoints_.push_back({events_, at, value()});
+    next_checkpoint_ = checkpoint_after(events_);
+  }
+}
+
+std::string TraceHash::checkpoints_text() const {
+  std::string text = "# gnomon trace hashes 1: events, time of the last in ps, XXH3-64 of them all\n";
+  const auto line = [&text](const Checkpoint& c) {
+    text += fmt::format("{} {} {:016x}\n", c.events, c.at.ps(), c.hash);
+  };
+  for (const Checkpoint& checkpoint : checkpoints_) line(checkpoint);
+  if (events_ != 0 && checkpoints_.back().events != events_) line({events_, last_at_, value()});
+  return text;
 }
 
 std::uint64_t TraceHash::value() const {

@@ -25,6 +25,7 @@ void decode(const std::string& text, RunRecord& record) {
   record.findings = j.at("findings").get<std::vector<std::string>>();
   record.verdicts = j.at("verdicts");
   record.exit_table = j.at("exit_table");
+  record.transcript = j.at("transcript");
   for (const json& file : j.at("files")) record.files.push_back({file.at(0), file.at(1)});
   record.output_error = j.at("output_error");
 }
@@ -54,8 +55,11 @@ std::string encode(const run::SimulationResult& result, std::string_view status)
   for (const observe::Finding& finding : result.findings) j["findings"].push_back(finding_text(finding));
   j["verdicts"] = result.verdicts;
   j["exit_table"] = result.exit_table;
+  j["transcript"] = result.transcript;
   j["files"] = json::array();
   for (const auto& [name, text] : result.files) j["files"].push_back(json::array({name, text}));
+  j["files"].push_back(json::array({"series.json", result.series}));
+  j["files"].push_back(json::array({"trace.hashes", result.trace_hashes}));
   j["output_error"] = result.output_error;
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -22,7 +22,8 @@ struct RunRecord {
   std::vector<std::string> findings;  ///< the sanitizer's, a paragraph each
   std::uint64_t verdicts = 0;         ///< of which `findings` keeps the first few
   std::string exit_table;
-  std::vector<guest::WorkloadOutput> files;  ///< of the workload
+  std::string transcript;                    ///< where it was asked for
+  std::vector<guest::WorkloadOutput> files;  ///< of the workload, and series.json and trace.hashes
   std::string output_error;  ///< a trace that could not be written
 
   bool ok() const { return status == "ok"; }

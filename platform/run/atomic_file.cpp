@@ -41,8 +41,10 @@ AtomicFile::AtomicFile(const fs::path& path, FaultHook faults)
     fd_ = files_.open(path_, O_WRONLY | O_APPEND | O_NOCTTY, 0);
     return;
   }
+  remove_stale_temporaries(path_.parent_path());
   temporary_.emplace(path_.parent_path());
   fd_ = files_.open(temporary_->path(), O_WRONLY | O_CREAT | O_EXCL, 0666);
+  temporary_->keep();
   if (exists) static_cast<void>(::fchmod(fd_, there.st_mode & 07777));  // as far as we may
 }
 

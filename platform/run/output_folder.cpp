@@ -36,10 +36,12 @@ OutputFolder::OutputFolder(const fs::path& target, FaultHook faults)
     if (error) throw IoError{FileOperation::make_folder, at, error.value()};
     missing.push_back(at);
   }
+  if (missing.empty()) remove_stale_temporaries(target_.parent_path());
   temporary_.emplace(target_.parent_path(), static_cast<unsigned>(missing.size()));
   try {
     for (auto at = missing.rbegin(); at != missing.rend(); ++at) files_.make_folder(*at);
     files_.make_folder(temporary_->path());
+    temporary_->keep();
   } catch (const IoError&) {
     temporary_->remove();
     throw;

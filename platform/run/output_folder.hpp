@@ -20,9 +20,9 @@ class OutputRefused : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Built under a temporary name beside the target; commit() swaps it in place and removes what was there. Until
-/// then the target is untouched. A target may be absent, empty, or hold a summary.json; a symbolic link to one is
-/// followed. Throws IoError, and OutputRefused.
+/// What killed runs left beside the target is removed first. Built under a temporary name beside the target;
+/// commit() swaps it in place and removes what was there. Until then the target is untouched. A target may be
+/// absent, empty, or hold a summary.json; a symbolic link to one is followed. Throws IoError, and OutputRefused.
 class OutputFolder {
  public:
   explicit OutputFolder(const std::filesystem::path& target, FaultHook faults = {});

@@ -36,6 +36,10 @@ void install_termination_handlers() {
   ::sigaction(SIGHUP, nullptr, &hangup);
   for (const int signal : termination_signals)
     if (signal != SIGHUP || hangup.sa_handler != SIG_IGN) set_handler(signal, end_by_signal);
+  struct sigaction broken_pipe {};
+  ::sigaction(SIGPIPE, nullptr, &broken_pipe);
+  if (broken_pipe.sa_handler != SIG_IGN) set_handler(SIGPIPE, end_by_signal);
+  set_handler(SIGXFSZ, SIG_IGN);
 }
 
 SignalsBlocked::SignalsBlocked() {
@@ -66,6 +70,7 @@ void take_child_signals() {
   for (int signal = 1; signal < NSIG; ++signal)
     if (signal != SIGKILL && signal != SIGSTOP) set_handler(signal, SIG_DFL);
   for (const int signal : termination_signals) set_handler(signal, SIG_IGN);
+  set_handler(SIGXFSZ, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);

@@ -23,7 +23,9 @@ constexpr int exit_status_of_signal(int signal) {
 
 /// From now on a termination signal removes every TemporaryPath of this process and leaves with
 /// exit_status_of_signal(). A SIGHUP that was ignored (nohup) stays so. SIGINT is taken even where it was ignored:
-/// shells ignore it in what they start by `&`, and a script that sends it means it.
+/// shells ignore it in what they start by `&`, and a script that sends it means it. SIGPIPE (`gnomon | head`) is
+/// taken likewise, unless ignored; SIGXFSZ is ignored: a file that grows past the limit is a write that fails,
+/// EFBIG.
 void install_termination_handlers();
 
 /// No signal is delivered to this thread while one of these lives.
@@ -53,8 +55,8 @@ class SignalHandlersKept {
   std::array<struct sigaction, signals.size()> before_{};
 };
 
-/// For a fresh child: every signal at its default and unblocked, but the termination signals ignored. Those reach
-/// the whole process group at once, and it is for the supervisor to end its children.
+/// For a fresh child: every signal at its default and unblocked, but the termination signals and SIGXFSZ ignored.
+/// The former reach the whole process group at once, and it is for the supervisor to end its children.
 void take_child_signals();
 
 }  // namespace gnomon::run

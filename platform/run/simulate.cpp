@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/run/simulate.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
 
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <systemc>
 
 #include "platform/observe/exit_table.hpp"
 #include "platform/observe/human_log.hpp"
 #include "platform/observe/perfetto_timeline.hpp"
+#include "platform/observe/run_series.hpp"
 #include "platform/observe/trace_hash.hpp"
+#include "platform/observe/transcript.hpp"
 #include "platform/wiring/platform.hpp"
 
 namespace gnomon::run {
@@ -32,8 +36,9 @@ const char* to_string(Status status) {
 
 namespace {
 
-constexpr Time patience = Time::s(10);  // of simulated time beyond what the jobs' own limits explain
-constexpr Time slice = Time::us(500);   // between looks at the host's clock, for progress
+constexpr Time patience = Time::s(10);          // of simulated time beyond what the configuration explains
+constexpr Time last_instant = Time::max() / 2;  // no delay of one step is longer than what is left then
+constexpr Time slice = Time::us(500);           // between looks at the host's clock, for progress
 
 /// The observers of one run. Hash, metrics and sanitizer are always there.
 struct Observers {
@@ -44,6 +49,8 @@ struct Observers {
     tracer.add(metrics);
     tracer.add(exits);
     tracer.add(hash);
+    tracer.add(series);
+    if (options.transcript) tracer.add(transcript.emplace(c.machine.exit_names));
     if (!options.timeline.empty()) {
       observe::TimelineOptions drawing;
       drawing.path = options.timeline;
@@ -52,7 +59,13 @@ struct Observers {
       timeline = std::make_unique<observe::PerfettoTimeline>(std::move(drawing));
       tracer.add(*timeline);
     }
-    if (!options.log.empty()) {
+    if (!options.log.empty()) open_log(c, options, tracer);
+    for (trace::Sink* sink : options.sinks) tracer.add(*sink);
+    tracer.add(sanitizer);  // last: its verdicts come after the event that caused them, for everybody
+  }
+
+  void open_log(const Configuration& c, const SimulationOptions& options, trace::Tracer& tracer) {
+    try {
       auto file = std::make_shared<spdlog::sinks::basic_file_sink_st>(options.log.string(), true);
       auto logger = std::make_shared<spdlog::logger>("events", std::move(file));
       logger->set_level(spdlog::level::trace);
@@ -60,11 +73,12 @@ struct Observers {
       logger->set_error_handler([this, path = options.log.string()](const std::string& what) {
         if (log_error.empty()) log_error = path + ": " + what;
       });
+      log_file = logger;
       log = std::make_unique<observe::HumanLog>(std::move(logger), c.machine.exit_names);
       tracer.add(*log);
+    } catch (const spdlog::spdlog_ex& error) {
+      log_error = error.what();
     }
-    for (trace::Sink* sink : options.sinks) tracer.add(*sink);
-    tracer.add(sanitizer);  // last: its verdicts come after the event that caused them, for everybody
   }
 
   static observe::Metrics::Names metric_names(const Configuration& c, Platform& platform) {
@@ -73,9 +87,9 @@ struct Observers {
   }
 
   static observe::SanitizerOptions sanitizer_options(const Configuration& c, Platform& platform) {
-    const bool translated = c.guest.translated && c.iommu != scenario::IommuKind::none;
+    const bool translated = c.guest.translated;
     observe::SanitizerOptions options;
-    options.shadowed = translated;
+    options.shadowed = translated && c.hypervisor != scenario::HypervisorKind::none;
     options.to_hpa = [&ram = platform.ram()](Gpa gpa) { return ram.to_hpa(gpa); };
     options.domain_of = [translated](SourceId source) -> std::uint32_t {
       return translated ? source.value >> 8 : 0;
@@ -87,8 +101,11 @@ struct Observers {
   observe::Sanitizer sanitizer;
   observe::ExitTable exits;
   observe::TraceHash hash;
+  observe::RunSeries series;
+  std::optional<observe::Transcript> transcript;
   std::unique_ptr<observe::PerfettoTimeline> timeline;
   std::unique_ptr<observe::HumanLog> log;
+  std::shared_ptr<spdlog::logger> log_file;
   std::string log_error;  ///< the first line that could not be written
 };
 
@@ -112,25 +129,73 @@ class ProgressReports {
   std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now();
 };
 
-void run_to_end(Platform& platform, ProgressReports& progress, SimulationResult& result) {
-  while (!platform.finished()) {
-    sc_core::sc_start(to_sc(slice));  // to its end: the next event may be further away than a slice
-    process_resumed();
-    if (platform.finished()) return;
+/// Ends a simulation that cannot finish, and says who waits for what.
+class Watchdog {
+ public:
+  Watchdog(const Configuration& c, Platform& platform, const observe::Metrics& metrics)
+      : platform_(platform), metrics_(metrics), quiet_limit_(patience) {
+    const nvme::MediaConfig& media = c.machine.nvme.media;
+    quiet_limit_ +=
+        media.read_latency + media.read_jitter + media.write_latency + media.write_jitter + media.slow_extra;
+    for (const fio::JobSpec& job : c.jobs) quiet_limit_ += job.startdelay;
+  }
+
+  /// Fills in status and explanation of a simulation that is to end here. Between two slices.
+  bool bites(Time horizon, SimulationResult& result) {
     const Time now = global_time();
-    if (!sc_core::sc_pending_activity()) {
-      result.status = Status::deadlock;
-      result.explanation =
-          "nothing can happen any more, and the workload has not finished:\n" + platform.who_waits();
+    if (time_stands_still())
+      return end(result, Status::watchdog, fmt::format("time stands still at {}", text(now)));
+    if (!sc_core::sc_pending_activity())
+      return end(result, Status::deadlock, "nothing can happen any more, and the workload has not finished");
+    if (metrics_.work_done() != work_done_) {
+      work_done_ = metrics_.work_done();
+      worked_at_ = now;
+    }
+    if (now - worked_at_ > quiet_limit_)
+      return end(result, Status::watchdog,
+                 fmt::format("no I/O and no DMA between {} and {} of simulated time", text(worked_at_), text(now)));
+    if (horizon < Time::max() - patience && now > horizon + patience)
+      return end(result, Status::watchdog,
+                 fmt::format("the workload's own limits end it at {}, and it is still running at {}", text(horizon),
+                             text(now)));
+    if (now > last_instant)
+      return end(result, Status::watchdog,
+                 fmt::format("simulated time has come to {}, half of what can be counted", text(now)));
+    return false;
+  }
+
+ private:
+  static std::string text(Time time) { return fmt::format("{:.6f} s", time.seconds()); }
+
+  bool end(SimulationResult& result, Status status, const std::string& what) const {
+    result.status = status;
+    result.explanation = what + ":\n" + platform_.who_waits();
+    return true;
+  }
+
+  Platform& platform_;
+  const observe::Metrics& metrics_;
+  Time quiet_limit_;  // of simulated time without any work done
+  std::uint64_t work_done_ = 0;
+  Time worked_at_;
+};
+
+void run_to_end(Platform& platform, Watchdog& watchdog, ProgressReports& progress, SimulationResult& result) {
+  while (!platform.finished()) {
+    // One slice, and on to the next event if that is further away: nobody counts empty slices through a long wait.
+    const bool pending = sc_core::sc_pending_activity();
+    const sc_core::sc_time gap = pending ? sc_core::sc_time_to_pending_activity() : sc_core::SC_ZERO_TIME;
+    run_simulation(std::max(to_sc(slice), gap));
+    detail::note_kernel_time();
+    if (platform.finished()) return;
+    if (!platform.panic().empty()) {
+      result.status = Status::guest_panic;
+      result.explanation = platform.panic();
       return;
     }
     const guest::Workload* workload = platform.guest().workload();
     const Time horizon = workload == nullptr ? Time::max() : workload->horizon();
-    if (horizon < Time::max() - patience && now > horizon + patience) {
-      result.status = Status::watchdog;
-      result.explanation = "the workload is still running long after its own limits:\n" + platform.who_waits();
-      return;
-    }
+    if (watchdog.bites(horizon, result)) return;
     progress.look(horizon);
   }
 }
@@ -147,7 +212,8 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   Observers observers(configuration, options, platform, tracer);
   ProgressReports progress(options, tracer);
   SimulationResult result;
-  run_to_end(platform, progress, result);
+  Watchdog watchdog(configuration, platform, observers.metrics);
+  run_to_end(platform, watchdog, progress, result);
 
   const Time end = global_time();
   platform.close();
@@ -174,6 +240,10 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   if (const auto* workload = platform.guest().workload(); workload != nullptr && result.status == Status::ok) {
     result.files = workload->outputs(end);
   }
+  result.series = observers.series.to_json(observers.metrics.latency(), exposure);
+  result.trace_hashes = observers.hash.checkpoints_text();
+  if (observers.transcript) result.transcript = observers.transcript->text();
+  if (observers.log_file) observers.log_file->flush();  // what is left would be lost without a word when it closes
   result.output_error = observers.log_error;
   if (observers.timeline) {
     if (const std::error_code error = observers.timeline->close()) {

@@ -28,6 +28,7 @@ struct SimulationProgress {
 struct SimulationOptions {
   std::filesystem::path timeline;                              ///< where the Perfetto trace goes; empty: none
   std::filesystem::path log;                                    ///< where the human log of every event goes; empty: none
+  bool transcript = false;                                     ///< observe::Transcript's text is wanted
   std::function<void(const SimulationProgress&)> on_progress;  ///< now and then, at most a few times a second
   std::vector<trace::Sink*> sinks;                             ///< further observers, told last; they outlive the run
 };
@@ -40,6 +41,9 @@ struct SimulationResult {
   std::uint64_t verdicts = 0;
   std::uint64_t trace_hash = 0;
   std::string exit_table;
+  std::string transcript;
+  std::string series;        ///< series.json
+  std::string trace_hashes;  ///< trace.hashes
   std::vector<guest::WorkloadOutput> files;  ///< of the workload: fio.txt, fio.json, …
   std::string output_error;  ///< a trace that could not be written: what and why
 };

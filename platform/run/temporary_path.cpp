@@ -5,13 +5,17 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <new>
 
 namespace gnomon::run {
 namespace {
@@ -71,7 +75,33 @@ std::filesystem::path free_name(const std::filesystem::path& folder) {
   }
 }
 
+/// Of ".gnomon-PID-N.tmp"; 0 of any other name.
+pid_t owner_of(const std::string& name) noexcept {
+  int pid = 0, length = 0;
+  unsigned number = 0;
+  if (std::sscanf(name.c_str(), ".gnomon-%9d-%9u.tmp%n", &pid, &number, &length) != 2) return 0;
+  return pid > 0 && static_cast<std::size_t>(length) == name.size() ? pid : 0;
+}
+
+bool stale(const std::filesystem::path& path) {
+  const pid_t owner = owner_of(path.filename().string());
+  if (owner == 0 || ::kill(owner, 0) == 0 || errno != ESRCH) return false;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool kept = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return !kept;
+}
+
 }  // namespace
+
+void remove_stale_temporaries(const std::filesystem::path& folder) noexcept try {
+  std::error_code error;
+  for (std::filesystem::directory_iterator at{folder, error}, end; !error && at != end; at.increment(error))
+    if (stale(at->path())) remove_tree(at->path().c_str());
+} catch (const std::bad_alloc&) {
+  // They are for the next run.
+}
 
 int remove_tree(const char* path) noexcept {
   return remove_at(AT_FDCWD, path);
@@ -87,9 +117,15 @@ TemporaryPath::TemporaryPath(const std::filesystem::path& folder, unsigned made_
 }
 
 TemporaryPath::~TemporaryPath() {
+  if (lock_ >= 0) ::close(lock_);
   std::atomic<TemporaryPath*>* link = &first_temporary;
   while (link->load() != this) link = &link->load()->next_;
   *link = next_.load();
+}
+
+void TemporaryPath::keep() noexcept {
+  lock_ = ::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (lock_ >= 0) ::flock(lock_, LOCK_EX | LOCK_NB);
 }
 
 void TemporaryPath::remove() noexcept {

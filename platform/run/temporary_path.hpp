@@ -14,6 +14,10 @@ namespace gnomon::run {
 /// Async-signal-safe.
 int remove_tree(const char* path) noexcept;
 
+/// Removes what runs that were killed (SIGKILL, a power cut) left in `folder`: temporaries by their name whose
+/// process is gone and which nobody keeps, see TemporaryPath::keep(). What cannot be removed stays.
+void remove_stale_temporaries(const std::filesystem::path& folder) noexcept;
+
 /// A temporary file or folder. While one of these lives, remove_all_temporary_paths() removes what is there.
 /// Belongs to the process that made it: in a forked child it does nothing. One thread uses it.
 class TemporaryPath {
@@ -30,6 +34,10 @@ class TemporaryPath {
   /// Async-signal-safe, and safe to repeat.
   void remove() noexcept;
 
+  /// It is there now: locks it for this process and its children, so that those of another PID namespace, on a
+  /// volume they share, do not take it for stale. Nothing happens where the file system has no locks.
+  void keep() noexcept;
+
  private:
   friend void remove_all_temporary_paths() noexcept;
 
@@ -37,6 +45,7 @@ class TemporaryPath {
   std::string parents_;  // remove() cuts it shorter and shorter: a copy could not be made in a signal handler
   unsigned made_parents_;
   const pid_t owner_;
+  int lock_ = -1;
   std::atomic<TemporaryPath*> next_{nullptr};
 };
 

@@ -10,17 +10,23 @@
 #include "guest/dma/iova_behaviour.hpp"
 #include "guest/fio/fio_thread.hpp"
 #include "guest/fio/job_spec.hpp"
+#include "guest/iommu/domain.hpp"
+#include "guest/amd_iommu/behaviour.hpp"
 #include "guest/virtio_iommu/driver.hpp"
 #include "models/cpu/core/lock.hpp"
+#include "models/hypervisor/core/amdvi_device.hpp"
 #include "models/hypervisor/core/virtio_iommu_device.hpp"
 #include "models/memory/guest_ram.hpp"
 #include "platform/scenario/machine_profile.hpp"
+#include "platform/scenario/workload_tables.hpp"
 
 namespace gnomon::scenario {
 
 enum class HypervisorKind { none, kvm };
 /// The IOMMU the guest's software drives: emulated in a guest, the machine's own on bare metal.
-enum class IommuKind { none, virtio_iommu, intel_iommu, amd_iommu, smmuv3, tegra_smmu, s390_pci };
+enum class IommuKind { none, plain, virtio_iommu, intel_iommu, amd_iommu, smmuv3, tegra_smmu, s390_pci };
+/// Whose ways a plain driver has (guest/iommu/plain_driver.hpp): no hardware, page table and flush costs alone.
+enum class PlainKind { vtd_claims_all, vtd, amd_v1, amd_2013, pages_4k };
 enum class DeviceModel { nvme, nic, dma_master };
 
 struct DeviceConfiguration {
@@ -33,6 +39,8 @@ struct Faults {
   guest::ViommuDriverFaults driver;
   guest::FlushQueueFaults flush_queue;
   hypervisor::VirtioIommuDeviceFaults viommu;
+  hypervisor::AmdviDeviceFaults amdvi;
+  guest::AmdDriverFaults amd_driver;
   hypervisor::VfioFaults vfio;
   iommu::IommuFaults iommu;
   nvme::NvmeFaults nvme;
@@ -51,7 +59,10 @@ struct GuestConfiguration {
   guest::IovaBehaviour iova;
   bool force_dac = false;
   bool sync_map = true;              ///< iotlb_sync_map is used
-  bool sync_map_can_fail = true;     ///< the core looks at what it returns
+  guest::IommuCoreBehaviour core;
+  guest::AmdDriverOptions amd;
+  PlainKind plain = PlainKind::vtd;
+  const guest::FlushPolicy* plain_policy = guest::find_flush_policy("generic");
   bool report_request_errors = false;  ///< the driver returns the errors of queued requests
   std::uint64_t nvme_max_transfer = 128 * 1024;  ///< bytes
 };
@@ -65,7 +76,8 @@ struct Configuration {
   std::uint64_t iommu_page_sizes = 0x4020'1000;  ///< page_size_mask the device offers
   GuestConfiguration guest;
   std::vector<DeviceConfiguration> devices{1};
-  std::vector<fio::JobSpec> jobs;
+  std::vector<fio::JobSpec> jobs;  ///< fio's, where `benchmark` is empty
+  BenchmarkSpec benchmark;
   Faults faults;
 };
 

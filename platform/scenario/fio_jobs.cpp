@@ -8,9 +8,11 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "guest/fio/io_generator.hpp"
 #include "guest/fio/job_file.hpp"
+#include "models/base/wide.hpp"
 
 namespace gnomon::scenario {
 namespace {
@@ -133,6 +135,7 @@ class Loader {
       else
         buffers += std::uint64_t{job.numjobs} * job.iodepth * ((largest + run - 1) / run) * 2 * run;
     }
+    good = good && check_length(jobs);
     const std::uint64_t room = std::min(file_.guest.memory, low_memory_bytes) - kernel_bytes;
     if (good && buffers > room) {
       diagnostics_.error(origins_.where("workload.fio"),
@@ -143,6 +146,23 @@ class Loader {
       good = false;
     }
     return good;
+  }
+
+  /// Groups of jobs run one after the other: all of them must end before simulated time does.
+  bool check_length(const std::vector<fio::JobSpec>& jobs) {
+    Wide before = 0, group = 0;  // ps
+    for (const fio::JobSpec& job : jobs) {
+      if (job.stonewall) before += std::exchange(group, 0);
+      group = std::max(group, Wide{job.startdelay.ps()} + job.ramp_time.ps() + job.runtime.ps());
+      if (before + group <= longest_span.ps()) continue;
+      diagnostics_.error(location_in(shown_, text_, job.line, 1),
+                         fmt::format("job '{}' would end after more simulated time than there is", job.name),
+                         fmt::format("accepted: startdelay, ramp_time and runtime, of all jobs that run one after the "
+                                     "other, of {} together",
+                                     config::format_quantity(longest_span)));
+      return false;
+    }
+    return true;
   }
 
   const ScenarioFile& file_;

@@ -13,20 +13,85 @@ using config::Unit;
 namespace {
 constexpr std::array depot_names{EnumName{"bounded", guest::DepotKind::bounded_array},
                                  EnumName{"trimmed", guest::DepotKind::trimmed_list}};
+constexpr std::array presence_names{EnumName{"none", DriverPresence::none},
+                                    EnumName{"present", DriverPresence::present}};
+constexpr std::array pde_names{EnumName{"always", guest::PdeBit::always},
+                               EnumName{"when tables freed", guest::PdeBit::tables_freed}};
+
+void describe_virtio(config::Description& d, KernelFile& k) {
+  d.choice("virtio_iommu.driver", k.virtio_driver, presence_names, "whether the kernel has the driver, on x86")
+      .required();
+  d.field("virtio_iommu.sync_map", k.virtio_sync_map,
+          "the driver queues MAP requests and waits once a map, in iotlb_sync_map")
+      .required()
+      .only_for("driver", {"present"});
+  d.field("virtio_iommu.deferred_flush", k.virtio_deferred_flush, "the driver takes lazy domains")
+      .required()
+      .only_for("driver", {"present"});
+  d.field("virtio_iommu.shadow_on_flush", k.virtio_shadow_on_flush, "the driver asks for the single flush queue")
+      .required()
+      .only_for("driver", {"present"});
+}
+
+void describe_core(config::Description& d, guest::IommuCoreBehaviour& core) {
+  d.choice("core.driver_calls", core.calls, call_names(),
+           "what one call of an IOMMU driver stands for: an unmap's whole range, a page, pages of one size")
+      .required();
+  d.field("core.sync_map", core.sync_map,
+          "a map ends in one iotlb_sync_map; else each driver call is visible by itself")
+      .required();
+  d.field("core.sync_map_can_fail", core.sync_map_can_fail,
+          "the core looks at what iotlb_sync_map returns, and undoes the map")
+      .required();
+  d.field("core.gather", core.gather, "an unmap gathers and syncs once; else each driver call is flushed by itself")
+      .required();
+  d.field("core.fill_empty_gather", core.fill_empty_gather,
+          "the core adds the range where the driver left the gather empty")
+      .required();
+  d.field("core.skip_empty_gather", core.skip_empty_gather, "an empty gather is not synced").required();
+}
+
+void describe_drivers(config::Description& d, KernelFile& k) {
+  const auto policies = flush_policy_names();
+  d.choice("amd_iommu.flush_policy", k.amd.flush_policy, policies,
+           "when AMD-Vi's driver syncs, and with which blocks")
+      .required();
+  d.choice("amd_iommu.pde_bit", k.amd.pde_bit, pde_names, "when its invalidations drop directory entries too")
+      .required();
+  d.choice("intel_iommu.flush_policy", k.intel.flush_policy, policies,
+           "when VT-d's driver syncs, and with which blocks; it adds a driver call's chunk at once")
+      .required();
+  d.field("intel_iommu.descriptors_per_submit", k.intel.descriptors_per_submit, range(1, 254),
+          "invalidation descriptors before one wait and one doorbell")
+      .required();
+  d.field("intel_iommu.claims_all_sizes", k.intel.claims_all_sizes, "every power of two is a page size to the core")
+      .required();
+  d.field("intel_iommu.first_level_default", k.intel.first_level_default,
+          "DMA domains take first-level tables where all units have scalable mode")
+      .required();
+  d.field("intel_iommu.first_level_may_be_lazy", k.intel_first_level_may_be_lazy,
+          "caching mode does not make domains of first-level tables strict")
+      .required();
+}
 }  // namespace
+
+std::vector<EnumName<guest::DriverCalls>> call_names() {
+  return {EnumName{"whole-range", guest::DriverCalls::whole_range},
+                                EnumName{"per-page", guest::DriverCalls::per_page},
+                                EnumName{"counted", guest::DriverCalls::counted}};
+}
+
+std::vector<EnumName<const guest::FlushPolicy*>> flush_policy_names() {
+  std::vector<EnumName<const guest::FlushPolicy*>> names;
+  for (const auto& entry : guest::flush_policies()) names.push_back({entry.name, entry.policy});
+  return names;
+}
 
 void describe(config::Description& d, KernelFile& k) {
   d.field("title", k.title, "one line: which kernel this is").required().not_empty();
   d.field("source", k.source, "where its behaviour was read").required().not_empty();
-  d.field("virtio_iommu.sync_map", k.virtio_sync_map,
-          "the driver queues MAP requests and waits once a map, in iotlb_sync_map")
-      .required();
-  d.field("virtio_iommu.deferred_flush", k.virtio_deferred_flush, "the driver takes lazy domains").required();
-  d.field("virtio_iommu.shadow_on_flush", k.virtio_shadow_on_flush, "the driver asks for the single flush queue")
-      .required();
-  d.field("core.sync_map_can_fail", k.sync_map_can_fail,
-          "the core looks at what iotlb_sync_map returns, and undoes the map")
-      .required();
+  describe_virtio(d, k);
+  describe_core(d, k.core);
   d.field("dma.lazy_x86", k.lazy_x86, "domains of x86 are lazy unless something wants them strict").required();
   d.field("dma.single_flush_queue", k.single_flush_queue, "there is a single flush queue to choose").required();
   d.field("iova.magazine_size", k.iova.magazine_size, range(1, 4096), "IOVAs a magazine of a CPU's cache holds")
@@ -43,6 +108,7 @@ void describe(config::Description& d, KernelFile& k) {
   d.field("iova.pci_32bit_once", k.iova.pci_32bit_workaround_sticky,
           "the first failure below 4 GiB ends a PCI device's attempts there; else each allocation tries again")
       .required();
+  describe_drivers(d, k);
   d.field("nvme.max_transfer", k.nvme_max_transfer, Unit::bytes, "the driver's largest command")
       .required()
       .within(range(4096, 1u << 30));
@@ -55,6 +121,7 @@ void describe(config::Description& d, KernelFile& k) {
 guest::DomainKernel domain_kernel(const KernelFile& kernel) {
   guest::DomainKernel domain;
   domain.lazy_x86 = kernel.lazy_x86;
+  domain.first_level_may_be_lazy = kernel.intel_first_level_may_be_lazy;
   domain.virtio_deferred_flush = kernel.virtio_deferred_flush;
   domain.virtio_shadow_on_flush = kernel.virtio_shadow_on_flush;
   return domain;

@@ -4,26 +4,36 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "guest/dma/domain_type.hpp"
 #include "guest/dma/iova_behaviour.hpp"
+#include "guest/iommu/domain.hpp"
+#include "guest/iommu/driver_behaviour.hpp"
 #include "platform/config/binder.hpp"
 
 namespace gnomon::scenario {
+
+enum class DriverPresence { none, present };
 
 struct KernelFile {
   std::string title;
   std::string source;  ///< where the behaviour was read
 
-  // The virtio-iommu driver
+  // The virtio-iommu driver; the rest of it applies where it is there
+  DriverPresence virtio_driver = DriverPresence::present;
   bool virtio_sync_map = true;          ///< it queues MAPs and syncs once in iotlb_sync_map
   bool virtio_deferred_flush = true;    ///< it accepts DMA_FQ domains
   bool virtio_shadow_on_flush = false;  ///< it asks for the single flush queue
   // The IOMMU core and DMA layer
-  bool sync_map_can_fail = true;
+  guest::IommuCoreBehaviour core;
   bool lazy_x86 = true;
   bool single_flush_queue = true;  ///< there is one to ask for
   guest::IovaBehaviour iova;
+  // The drivers of the x86 units
+  guest::AmdDriverBehaviour amd;
+  guest::IntelDriverBehaviour intel;
+  bool intel_first_level_may_be_lazy = true;  ///< caching mode leaves first-level domains lazy
   // The NVMe driver
   std::uint64_t nvme_max_transfer = 0;             ///< bytes
   std::uint64_t nvme_max_transfer_translated = 0;  ///< bytes, when the DMA API translates
@@ -33,5 +43,10 @@ struct KernelFile {
 void describe(config::Description& d, KernelFile& k);
 
 guest::DomainKernel domain_kernel(const KernelFile& kernel);
+
+/// The flush policies as values of a key; the same names everywhere.
+std::vector<config::EnumName<const guest::FlushPolicy*>> flush_policy_names();
+/// What a driver call may stand for, likewise.
+std::vector<config::EnumName<guest::DriverCalls>> call_names();
 
 }  // namespace gnomon::scenario

@@ -16,6 +16,11 @@ namespace {
 constexpr std::array exit_name_names{EnumName{"vmx", observe::ExitSpelling::vmx},
                                      EnumName{"svm", observe::ExitSpelling::svm}};
 
+constexpr std::array unit_names{EnumName{"vtd", iommu::UnitKind::vtd}, EnumName{"amd-vi", iommu::UnitKind::amdvi},
+                                EnumName{"smmuv3", iommu::UnitKind::smmuv3},
+                                EnumName{"tegra-smmu", iommu::UnitKind::tegra},
+                                EnumName{"s390-pci", iommu::UnitKind::s390}};
+
 void describe_cpu(Description& d, MachineProfile& m) {
   CpuConfig& c = m.cpu;
   d.constant("cpu.external_interrupt_exit", c.exits.external_interrupt,
@@ -61,6 +66,7 @@ void describe_software(Description& d, guest::GuestCosts& g) {
   d.constant("software.iova_tree_step", g.iova_tree_step, "one node of the IOVA tree visited");
   d.constant("software.flush_queue_entry", g.flush_queue_entry, "one entry into or out of a flush queue");
   d.constant("software.iommu_call", g.iommu_call, "one call of the IOMMU driver's map_pages or unmap_pages");
+  d.constant("software.memset_page", g.memset_page, "4 KiB filled, in the cache");
   d.constant("software.viommu_tree", g.viommu_tree,
              "virtio-iommu driver's interval tree: one insertion or removal");
   d.constant("software.viommu_request", g.viommu_request,
@@ -105,6 +111,7 @@ void describe_iommu(Description& d, MachineProfile& m) {
   d.constant("host_iommu.poll_interval", m.host_iommu.poll_interval,
              "between looks at the status word; 0ns is a tight loop");
   iommu::IommuConfig& i = m.iommu;
+  d.choice("iommu.unit", i.unit, unit_names, "whose IOMMU the machine has");
   d.constant("iommu.iotlb_sets", i.iotlb_sets, range(1, 65536), "sets of the IOTLB").power_of_two();
   d.constant("iommu.iotlb_ways", i.iotlb_ways, range(1, 64), "ways of the IOTLB");
   static constexpr std::array levels{"iommu.walk_cache.level1", "iommu.walk_cache.level2",

@@ -10,7 +10,7 @@
 #include "models/cpu/core/lock.hpp"
 #include "models/fabric/config.hpp"
 #include "models/hypervisor/core/config.hpp"
-#include "models/hypervisor/core/host_iommu_driver.hpp"
+#include "models/hypervisor/core/host_iommu.hpp"
 #include "models/iommu/core/config.hpp"
 #include "models/nvme/core/config.hpp"
 #include "platform/observe/exit_reason_name.hpp"

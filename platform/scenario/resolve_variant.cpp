@@ -91,8 +91,7 @@ class VariantResolver {
     check_command_line(file_.guest.cmdline, origins_.where("guest.cmdline"), diagnostics_);
     choose_domain();
     choose_driver();
-    out_.configuration.jobs = load_jobs(file_, origins_, places.folder, places.shown, diagnostics_);
-    if (failed_ || out_.configuration.jobs.empty()) return std::nullopt;
+    if (!choose_workload(places) || failed_) return std::nullopt;
     write_effective();
     return std::move(out_);
   }
@@ -104,6 +103,61 @@ class VariantResolver {
   }
   void note(std::string text) { out_.notes.push_back(std::move(text)); }
   bool translated() const { return out_.configuration.guest.translated; }
+
+  /// One workload: fio, or one of the benchmarks.
+  bool choose_workload(const Places& places) {
+    const WorkloadTable& w = file_.workload;
+    std::vector<std::string_view> given;
+    if (!w.fio.empty()) given.push_back("fio");
+    if (w.api) given.push_back("api");
+    if (w.map_benchmark) given.push_back("map_benchmark");
+    if (w.vfio) given.push_back("vfio");
+    if (given.size() != 1) {
+      error("workload", given.empty() ? "there is no workload" : fmt::format("more than one workload: {}", fmt::join(given, ", ")),
+            "accepted: one of fio, api, map_benchmark, vfio");
+      return false;
+    }
+    if (!w.fio.empty()) {
+      out_.configuration.jobs = load_jobs(file_, origins_, places.folder, places.shown, diagnostics_);
+      return !out_.configuration.jobs.empty();
+    }
+    if (w.runtime || w.ramp_time || !w.section.empty()) {
+      error(w.runtime ? "workload.runtime" : w.ramp_time ? "workload.ramp_time" : "workload.section",
+            "this is fio's, and the workload is another");
+    }
+    if (w.map_benchmark) out_.configuration.benchmark = *w.map_benchmark;
+    if (w.api) out_.configuration.benchmark = api_spec(*w.api);
+    if (w.vfio) choose_vfio(*w.vfio);
+    return true;
+  }
+
+  guest::ApiBenchmarkSpec api_spec(const ApiTable& table) {
+    guest::ApiBenchmarkSpec spec;
+    spec.repeat = table.repeat;
+    const auto parse = [&](const std::vector<std::string>& texts, std::string_view path) {
+      std::vector<guest::ApiOperation> operations;
+      for (const std::string& text : texts) {
+        const auto parsed = parse_api_operation(text);
+        if (const auto* wrong = std::get_if<config::QuantityError>(&parsed)) {
+          error(path, fmt::format("\"{}\": {}", config::printable(text), wrong->message), wrong->note);
+        } else {
+          operations.push_back(std::get<guest::ApiOperation>(parsed));
+        }
+      }
+      return operations;
+    };
+    spec.prepare = parse(table.prepare, "workload.api.prepare");
+    spec.operations = parse(table.operations, "workload.api.operations");
+    if (!translated()) error("workload.api", "the IOMMU API needs an IOMMU that translates", "see iommu.device and guest.cmdline");
+    return spec;
+  }
+
+  void choose_vfio(const VfioWorkloadSpec& spec) {
+    if (file_.hypervisor.kind != HypervisorKind::none)
+      error("workload.vfio", "VFIO is the host's: its IOMMU, not a guest's", "accepted with hypervisor.kind = \"none\"");
+    if (!translated()) error("workload.vfio", "VFIO needs an IOMMU that translates", "see iommu.device");
+    out_.configuration.benchmark = spec;
+  }
 
   void fill_plain() {
     Configuration& c = out_.configuration;
@@ -121,7 +175,7 @@ class VariantResolver {
     c.guest.backing = g.memory_backing;
     c.guest.buffers.runs_per_64k = g.runs_per_64k;
     c.guest.iova = kernel_.file.iova;
-    c.guest.sync_map_can_fail = kernel_.file.sync_map_can_fail;
+    c.guest.core = kernel_.file.core;
     c.guest.report_request_errors = g.report_request_errors;
     c.faults = file_.faults;
   }
@@ -152,10 +206,20 @@ class VariantResolver {
     if (!is_built(i.device))
       return error("iommu.device",
                    fmt::format("'{}' is not built yet", iommu_names[static_cast<std::size_t>(i.device)].name),
-                   "accepted: none, virtio-iommu");
-    if (file_.hypervisor.kind == HypervisorKind::none && i.device != IommuName::none)
-      return error("iommu.device", "bare metal has no virtual IOMMU, and translation there is not built yet",
-                   "accepted with hypervisor.kind = \"none\": none");
+                   "accepted: none, plain, virtio-iommu, amd-iommu");
+    if (i.device == IommuKind::virtio_iommu && kernel_.file.virtio_driver == DriverPresence::none)
+      return error("iommu.device", fmt::format("{} has no virtio-iommu driver", kernel_.file.title),
+                   "accepted: none, or another guest.kernel");
+    if (file_.hypervisor.kind == HypervisorKind::none) {
+      if (i.device == IommuKind::virtio_iommu)
+        return error("iommu.device", "bare metal has no virtio-iommu", "accepted: none, plain, or the machine's own");
+      if (!is_machines_own(i.device))
+        return error("iommu.device", fmt::format("{} has another IOMMU", file_.machine.profile),
+                     fmt::format("accepted with hypervisor.kind = \"none\": none, plain, {}", own_iommu()));
+    } else if (i.device == IommuKind::plain) {
+      return error("iommu.device", "a driver without hardware needs no hypervisor",
+                   "accepted with hypervisor.kind = \"none\"");
+    }
     std::uint64_t mask = i.granule;
     for (const std::uint64_t size : i.page_sizes) {
       if (size == 0 || (size & (size - 1)) != 0)
@@ -169,6 +233,21 @@ class VariantResolver {
                                config::format_quantity(i.granule, config::Unit::bytes)),
                    "accepted: 4KiB");
     out_.configuration.iommu_page_sizes = mask;
+  }
+
+  IommuKind own_kind() const {
+    switch (file_.machine.constants.iommu.unit) {
+      case iommu::UnitKind::vtd: return IommuKind::intel_iommu;
+      case iommu::UnitKind::amdvi: return IommuKind::amd_iommu;
+      case iommu::UnitKind::smmuv3: return IommuKind::smmuv3;
+      case iommu::UnitKind::tegra: return IommuKind::tegra_smmu;
+      case iommu::UnitKind::s390: return IommuKind::s390_pci;
+    }
+    return IommuKind::none;
+  }
+  std::string_view own_iommu() const { return iommu_names[static_cast<std::size_t>(own_kind())].name; }
+  bool is_machines_own(IommuKind kind) const {
+    return kind == IommuKind::none || kind == IommuKind::plain || kind == own_kind();
   }
 
   void check_memory() {
@@ -189,29 +268,55 @@ class VariantResolver {
     const guest::DomainCommandLine line = guest::parse_domain_command_line(file_.guest.cmdline);
     g.force_dac = line.force_dac;
     g.nvme_max_transfer = kernel_.file.nvme_max_transfer;
-    if (file_.iommu.device == IommuName::none) {
+    if (file_.iommu.device == IommuKind::none) {
       resolution_ = {"none", "none", "the guest has no IOMMU", ""};
       return;
     }
-    guest::DomainIommu iommu;
-    iommu.driver = guest::IommuFamily::virtio;
     guest::DomainDevice device;
     device.untrusted = !file_.devices.empty() && file_.devices.front().untrusted;
-    const auto decision = guest::choose_domain(domain_kernel(kernel_.file), line, iommu, device);
+    const guest::DomainIommu iommu = domain_iommu();
+    auto decision = guest::choose_domain(domain_kernel(kernel_.file), line, iommu, device);
+    if (file_.guest.sysfs_dma_fq) decision = guest::switch_to_flush_queue(domain_kernel(kernel_.file), iommu, decision);
     resolution_ = {text_of(decision.type), text_of(decision.flush), text_of(decision.reason),
                    std::string{guest::log_line(decision)}};
-    if (decision.type == DomainType::identity) {
+    if (decision.type == DomainType::identity && is_unmanaged()) {
+      note("the workload's domain is its own: what the command line says of DMA domains does not concern it");
+    } else if (decision.type == DomainType::identity) {
       note("the domain is an identity domain: after boot the vIOMMU has nothing to do, as without one");
       return;
     }
-    out_.configuration.iommu = IommuKind::virtio_iommu;
+    out_.configuration.iommu = file_.iommu.device;
     g.translated = true;
     g.nvme_max_transfer = kernel_.file.nvme_max_transfer_translated;
     g.deferred = decision.type == DomainType::dma_fq;
     if (decision.reason == DomainReason::no_deferred_flush)
       note(fmt::format("{}: its virtio-iommu driver cannot defer invalidation, so the domain is strict",
                        kernel_.file.title));
+    if (decision.reason == DomainReason::amd_np_cache && line.strict == false)
+      note("NpCache makes the domain strict, whatever iommu.strict says");
     choose_flush_queue(decision.flush);
+  }
+
+  /// VFIO's and the API benchmark's domains are unmanaged: strict, and nobody asks the command line.
+  bool is_unmanaged() const { return file_.workload.api.has_value() || file_.workload.vfio.has_value(); }
+
+  guest::DomainIommu domain_iommu() const {
+    const bool emulated = file_.hypervisor.kind != HypervisorKind::none;
+    guest::DomainIommu iommu;
+    switch (file_.iommu.device) {
+      case IommuKind::amd_iommu:
+        iommu.driver = guest::IommuFamily::amd;
+        iommu.np_cache = emulated;
+        break;
+      case IommuKind::plain: iommu.driver = guest::IommuFamily::intel; break;
+      case IommuKind::none:
+      case IommuKind::virtio_iommu:
+      case IommuKind::intel_iommu:
+      case IommuKind::smmuv3:
+      case IommuKind::tegra_smmu:
+      case IommuKind::s390_pci: iommu.driver = guest::IommuFamily::virtio; break;
+    }
+    return iommu;
   }
 
   void choose_flush_queue(UnmapFlush flush) {
@@ -240,7 +345,13 @@ class VariantResolver {
     const bool usual = kernel_.file.virtio_sync_map;
     const bool sync_map = file_.guest.sync_map.value_or(usual);
     out_.configuration.guest.sync_map = sync_map;
-    if (translated() && sync_map != usual)
+    GuestConfiguration& g = out_.configuration.guest;
+    if (file_.guest.driver_calls) g.core.calls = *file_.guest.driver_calls;
+    g.amd.kernel = kernel_.file.amd;
+    g.plain = file_.iommu.plain;
+    g.plain_policy = file_.iommu.plain == PlainKind::amd_v1 ? kernel_.file.amd.flush_policy : kernel_.file.intel.flush_policy;
+    if (file_.guest.flush_policy) g.amd.kernel.flush_policy = g.plain_policy = *file_.guest.flush_policy;
+    if (translated() && file_.iommu.device == IommuKind::virtio_iommu && sync_map != usual)
       note(fmt::format("a what-if: iotlb_sync_map is {}used, and {} does {}", sync_map ? "" : "not ",
                        kernel_.file.title, usual ? "use it" : "not"));
     if (file_.guest.report_request_errors)

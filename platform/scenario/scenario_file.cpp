@@ -2,6 +2,7 @@
 // The keys of a scenario.
 #include "platform/scenario/scenario_file.hpp"
 
+#include "platform/scenario/kernel_file.hpp"
 #include "platform/scenario/machine_description.hpp"
 
 namespace gnomon::scenario {
@@ -23,6 +24,10 @@ constexpr std::array spinlock_names{EnumName{"test-and-set", LockKind::test_and_
                                     EnumName{"queued", LockKind::queued}};
 constexpr std::array backing_names{EnumName{"4KiB", Backing::pages_4k}, EnumName{"THP", Backing::thp_2m},
                                    EnumName{"hugetlb", Backing::hugetlb_1g}};
+
+constexpr std::array plain_names{EnumName{"vtd-claims-all", PlainKind::vtd_claims_all}, EnumName{"vtd", PlainKind::vtd},
+                                 EnumName{"amd-v1", PlainKind::amd_v1}, EnumName{"amd-2013", PlainKind::amd_2013},
+                                 EnumName{"4k", PlainKind::pages_4k}};
 
 constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
 constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
@@ -61,6 +66,12 @@ void describe(Description& d, GuestTable& g) {
           "from the first entry to the flush; by default 10ms per CPU, 1s of a single queue")
       .within(range(Time::us(1), Time::s(3600)));
   d.field("sync_map", g.sync_map, "iotlb_sync_map is used; by default as the kernel's driver does");
+  d.choice("flush_policy", g.flush_policy, flush_policy_names(),
+           "when an unmap syncs and with which invalidations; by default as the kernel's driver does (amd-iommu, plain)");
+  d.choice("driver_calls", g.driver_calls, call_names(),
+           "what one call of the IOMMU driver stands for; by default as the kernel's core does");
+  d.field("sysfs_dma_fq", g.sysfs_dma_fq,
+          "DMA-FQ is written to the groups' sysfs type: a strict domain becomes lazy, whatever made it strict");
   d.field("report_request_errors", g.report_request_errors,
           "a what-if: the virtio-iommu driver reports the failures of queued requests, which Linux drops");
   d.field("hz", g.hz, range(100, 1000), "CONFIG_HZ, ticks a second");
@@ -75,7 +86,9 @@ void describe(Description& d, GuestTable& g) {
 }
 
 void describe(Description& d, IommuTable& i) {
-  d.choice("device", i.device, iommu_names, "the guest's IOMMU; built so far: none, virtio-iommu");
+  d.choice("device", i.device, iommu_names, "the IOMMU the software drives: emulated in a guest, the machine's own on bare metal; plain is a driver without "
+           "hardware");
+  d.choice("plain", i.plain, plain_names, "whose ways the plain driver has").only_for("device", {"plain"});
   d.field("granule", i.granule, Unit::bytes, "smallest page the device maps (QEMU's word)")
       .power_of_two()
       .only_for("device", {"virtio-iommu"});
@@ -91,7 +104,7 @@ void describe(Description& d, DeviceTable& v) {
 }
 
 void describe(Description& d, WorkloadTable& w) {
-  d.field("fio", w.fio, "a fio job file, relative to the scenario").required().not_empty();
+  d.field("fio", w.fio, "a fio job file, relative to the scenario; or one of the tables below").not_empty();
   config::Row& row =
       d.field("section", w.section, "the job's section, or a list of them, as fio --section; by default all");
   if (!w.section_is_list) {
@@ -103,23 +116,43 @@ void describe(Description& d, WorkloadTable& w) {
   d.field("runtime", w.runtime, "of every job, instead of what the job file says").within(limits);
   d.field("ramp_time", w.ramp_time, "of every job before it is measured, instead of what the job file says")
       .within(range(Time{}, Time::s(100'000)));
+  d.table("api", w.api, "calls of the IOMMU API from a list, without DMA");
+  d.table("map_benchmark", w.map_benchmark, "the kernel's dma_map_benchmark");
+  d.table("vfio", w.vfio, "on bare metal: a VMM maps a guest's memory for a device and takes it down again");
 }
 
 void describe(Description& d, Faults& f) {
   d.field("skip_iotlb_sync", f.driver.skip_iotlb_sync, "the driver's iotlb_sync does nothing");
   d.field("reap_without_flush", f.flush_queue.reap_without_flush,
           "a flush queue frees IOVAs before their invalidation");
+  d.field("amd_skip_map_flush", f.amd_driver.skip_map_flush, "AMD-Vi's driver does not flush on map");
+  d.field("amd_skip_unmap_flush", f.amd_driver.skip_unmap_flush, "AMD-Vi's iotlb_sync does nothing");
+  d.field("amd_skip_wait", f.amd_driver.skip_wait, "AMD-Vi's driver does not wait for its flushes");
+  d.field("amdvi_skip_unmap_events", f.amdvi.skip_unmap_events,
+          "the emulated AMD-Vi forgets what the guest unmapped without telling the host");
+  d.field("amdvi_ignore_size_bit", f.amdvi.ignore_size_bit, "the emulated AMD-Vi invalidates one page, whatever S says");
   d.field("unmap_first_piece_only", f.viommu.unmap_first_piece_only,
           "of a mapping's power-of-two pieces only the first leaves the shadow");
   d.field("unmap_past_end", f.viommu.unmap_past_end, "UNMAP also removes the first mapping behind its range");
+  d.field("swallow_request", f.viommu.swallow_request,
+          "the virtio-iommu device takes its request of this number, from 1, and never gives it back; 0: none");
   d.field("skip_invalidation", f.vfio.skip_invalidation, "the host's unmap returns without an IOTLB invalidation");
   d.field("leak_pins", f.vfio.leak_pins, "the host's unmap forgets to unpin its last page");
   d.field("ignore_psi_mask", f.iommu.ignore_psi_mask, "a page-selective invalidation drops only its first page");
   d.field("ignore_domain_invalidation", f.iommu.ignore_domain_invalidation,
           "a domain-selective IOTLB invalidation drops nothing");
   d.field("keep_walk_cache", f.iommu.keep_walk_cache, "IOTLB invalidations leave the paging-structure caches");
+  d.field("ignore_pasid_invalidation", f.iommu.ignore_pasid_invalidation,
+          "a PASID-selective IOTLB invalidation drops nothing");
+  d.field("keep_nested_walk_cache", f.iommu.keep_nested_walk_cache,
+          "PASID-based IOTLB invalidations leave the first stage's paging-structure caches");
+  d.field("keep_nested_entries", f.iommu.keep_nested_entries,
+          "page-selective second-stage invalidations leave nested translations");
+  d.field("keep_pasid_cache", f.iommu.keep_pasid_cache, "a PASID-cache invalidation drops nothing");
   d.field("late_dma", f.nvme.late_dma, "the drive reads a page of a write again after it completed it");
   d.field("late_dma_delay", f.nvme.late_dma_delay, "how long after the completion late_dma comes");
+  d.field("lose_completion", f.nvme.lose_completion,
+          "the drive never completes the I/O command it would complete as this many-th, from 1; 0: none");
 }
 
 void describe(Description& d, Variant& v) {

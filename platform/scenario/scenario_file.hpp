@@ -15,6 +15,7 @@
 #include "platform/config/binder.hpp"
 #include "platform/scenario/configuration.hpp"
 #include "platform/scenario/machine_profile.hpp"
+#include "platform/scenario/workload_tables.hpp"
 
 namespace gnomon::scenario {
 
@@ -45,6 +46,9 @@ struct GuestTable {
   std::optional<unsigned> flush_queue_entries;
   std::optional<Time> flush_queue_timeout;
   std::optional<bool> sync_map;
+  std::optional<const guest::FlushPolicy*> flush_policy;
+  std::optional<guest::DriverCalls> driver_calls;
+  bool sysfs_dma_fq = false;
   bool report_request_errors = false;
   unsigned hz = 250;
   LockKind spinlock = LockKind::test_and_set;
@@ -54,8 +58,9 @@ struct GuestTable {
 };
 
 /// All names of QEMU's and the hardware's, so that one can say which are built; resolve refuses the others.
-enum class IommuName { none, virtio_iommu, intel_iommu, amd_iommu, smmuv3, tegra_smmu, s390_pci };
+using IommuName = IommuKind;
 inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none},
+                                        config::EnumName{"plain", IommuName::plain},
                                         config::EnumName{"virtio-iommu", IommuName::virtio_iommu},
                                         config::EnumName{"intel-iommu", IommuName::intel_iommu},
                                         config::EnumName{"amd-iommu", IommuName::amd_iommu},
@@ -63,11 +68,13 @@ inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none
                                         config::EnumName{"tegra-smmu", IommuName::tegra_smmu},
                                         config::EnumName{"s390-pci", IommuName::s390_pci}};
 constexpr bool is_built(IommuName name) {
-  return name == IommuName::none || name == IommuName::virtio_iommu;
+  return name == IommuName::none || name == IommuName::plain || name == IommuName::virtio_iommu ||
+         name == IommuName::amd_iommu;
 }
 
 struct IommuTable {
   IommuName device = IommuName::none;
+  PlainKind plain = PlainKind::vtd;
   std::uint64_t granule = 4096;
   std::vector<std::uint64_t> page_sizes{4096, 2u << 20, 1u << 30};
 };
@@ -88,6 +95,10 @@ struct WorkloadTable {
   bool section_is_list = true;       ///< how the file writes it; set before binding, by bind_scenario()
   std::optional<Time> runtime;
   std::optional<Time> ramp_time;
+  // Instead of fio:
+  std::optional<ApiTable> api;
+  std::optional<guest::MapBenchmarkSpec> map_benchmark;
+  std::optional<VfioWorkloadSpec> vfio;
 };
 
 struct Variant {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/wiring/guest_iommu.hpp"
 
+#include "guest/amd_iommu/instance.hpp"
 #include "guest/virtio_iommu/driver.hpp"
+#include "models/hypervisor/core/amdvi_device.hpp"
+#include "platform/wiring/plain_iommu.hpp"
 
 namespace gnomon::wiring {
 
@@ -21,6 +24,7 @@ class VirtioIommu final : public GuestIommu {
 
   guest::IommuInstance& instance() override { return instance_; }
   const virtio::SplitQueueLayout* request_queue() const override { return &layout_; }
+  std::uint64_t in_flight() const override { return ring_.in_flight(); }
 
  private:
   static const hypervisor::HypervisorConfig& vmm(const GuestIommuParts& p) { return p.configuration.vmm; }
@@ -40,14 +44,42 @@ class VirtioIommu final : public GuestIommu {
   guest::ViommuInstance instance_;
 };
 
+/// An IOMMU whose driver needs nothing of the wiring beyond its instance.
+class SomeIommu final : public GuestIommu {
+ public:
+  explicit SomeIommu(std::unique_ptr<guest::IommuInstance> instance) : instance_(std::move(instance)) {}
+  guest::IommuInstance& instance() override { return *instance_; }
+
+ private:
+  std::unique_ptr<guest::IommuInstance> instance_;
+};
+
+std::unique_ptr<GuestIommu> amd_iommu(const GuestIommuParts& p) {
+  const scenario::Configuration& c = p.configuration;
+  const LockKind kind = c.guest.spinlock;
+  const LockCosts costs = c.machine.lock;
+  guest::AmdIommuOptions options;
+  options.registers = iommu_window;
+  // Hardware does not cache entries that are not present; QEMU says that it does.
+  const bool emulated = c.hypervisor != scenario::HypervisorKind::none;
+  options.capability = amdvi::encode(emulated ? hypervisor::AmdviDevice::capability() : amdvi::Capability{});
+  options.driver = c.guest.amd;
+  options.driver.faults = c.faults.amd_driver;
+  return std::make_unique<SomeIommu>(std::make_unique<guest::AmdIommuInstance>(
+      guest::AmdIommuParts{p.kernel_memory, p.monitor, p.locks.add("amd_iommu", kind, costs),
+                           [&locks = p.locks, kind, costs] { return locks.make("amd_domain", kind, costs); }},
+      options));
+}
+
 }  // namespace
 
 std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
   switch (parts.configuration.iommu) {
     case IommuKind::virtio_iommu: return std::make_unique<VirtioIommu>(parts);
+    case IommuKind::amd_iommu: return amd_iommu(parts);
+    case IommuKind::plain: return std::make_unique<SomeIommu>(make_plain_iommu(parts.configuration.guest));
     case IommuKind::none:
     case IommuKind::intel_iommu:
-    case IommuKind::amd_iommu:
     case IommuKind::smmuv3:
     case IommuKind::tegra_smmu:
     case IommuKind::s390_pci: break;

@@ -33,6 +33,8 @@ class GuestIommu {
   virtual guest::IommuInstance& instance() = 0;
   /// Of a virtio-iommu: where its request queue lies, which the hypervisor must know. Else null.
   virtual const virtio::SplitQueueLayout* request_queue() const { return nullptr; }
+  /// Requests the device has not answered, where it answers them in memory.
+  virtual std::uint64_t in_flight() const { return 0; }
 };
 
 /// Null where the guest has no IOMMU.

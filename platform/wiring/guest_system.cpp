@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/wiring/guest_system.hpp"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <stdexcept>
+#include <variant>
+
+#include "platform/wiring/vfio_workload.hpp"
 
 namespace gnomon::wiring {
 
@@ -35,10 +40,18 @@ GuestSystem::GuestSystem(const Configuration& configuration, GuestRam& ram, Line
                                                  cpu_options(configuration), tracer));
     cpu_pointers_.push_back(cpus_.back().get());
   }
+  if (const auto* vfio = std::get_if<scenario::VfioWorkloadSpec>(&configuration.benchmark)) {
+    vm_memory_ = std::make_unique<GuestRam>(ram.memory(), vm_memory_base(configuration.guest.memory), vfio->memory,
+                                            configuration.guest.backing, configuration.seed);
+    pins_ = std::make_unique<hypervisor::PinCounts>(ram.memory().size());
+  }
   if (configuration.guest.translated) {
     iommu_ = make_guest_iommu({configuration, ram, pages_, kernel_memory_, monitor, locks});
   }
-  if (iommu_) locks_.id_of(flush_queue_lock);  // observers learn the names before the guest boots
+  if (iommu_) {  // observers learn the names before the guest boots
+    locks_.id_of(flush_queue_lock);
+    if (configuration.iommu == scenario::IommuKind::amd_iommu) locks_.id_of("amd_domain");
+  }
 }
 
 void GuestSystem::run_cpu(unsigned index, const std::function<void(unsigned)>& on_done) {
@@ -58,6 +71,7 @@ void GuestSystem::add_device(guest::Cpu& cpu, unsigned index) {
   devices_.push_back(std::make_unique<Device>());
   Device& device = *devices_.back();
   device.dma = make_dma(cpu, index, device);
+  if (unmanaged()) return;
   guest::NvmeDriverOptions options;
   options.bar = device_bar(index);
   options.device = index;
@@ -74,8 +88,7 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
   if (const int error = iommu.attach(cpu, *device.driver, device_source(index)); error != 0) {
     throw std::runtime_error("IOMMU: attach failed: " + std::string(std::strerror(error)));
   }
-  device.domain =
-      std::make_unique<guest::IommuDomain>(*device.driver, guest::IommuCoreBehaviour{g.sync_map_can_fail});
+  device.domain = std::make_unique<guest::IommuDomain>(*device.driver, g.core);
   const unsigned queues = g.flush_queue.per_cpu ? g.vcpus : 1;
   for (unsigned i = 0; i < queues; ++i) {
     device.queue_locks.push_back(locks_.make(flush_queue_lock, g.spinlock, configuration_.machine.lock));
@@ -92,7 +105,22 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
   return dma;
 }
 
+bool GuestSystem::unmanaged() const {
+  return std::holds_alternative<guest::ApiBenchmarkSpec>(configuration_.benchmark) ||
+         std::holds_alternative<scenario::VfioWorkloadSpec>(configuration_.benchmark);
+}
+
 std::unique_ptr<guest::Workload> GuestSystem::make_workload() {
+  if (const auto* api = std::get_if<guest::ApiBenchmarkSpec>(&configuration_.benchmark)) {
+    return std::make_unique<guest::ApiBenchmark>(*api, *devices_[0]->domain, *cpus_[0], pages_);
+  }
+  if (const auto* maps = std::get_if<guest::MapBenchmarkSpec>(&configuration_.benchmark)) {
+    return std::make_unique<guest::MapBenchmark>(*maps, *devices_[0]->dma, cpu_pointers_, pages_);
+  }
+  if (const auto* vfio = std::get_if<scenario::VfioWorkloadSpec>(&configuration_.benchmark)) {
+    return std::make_unique<VfioWorkload>(*vfio, *devices_[0]->domain, *vm_memory_, *pins_,
+                                          configuration_.machine.hypervisor, *cpus_[0]);
+  }
   guest::FioOptions options;
   options.seed = configuration_.seed;
   options.device_bytes = configuration_.machine.nvme.capacity;
@@ -100,6 +128,31 @@ std::unique_ptr<guest::Workload> GuestSystem::make_workload() {
   std::vector<guest::NvmeDriver*> drives;
   for (const auto& device : devices_) drives.push_back(device->nvme.get());
   return std::make_unique<guest::FioWorkload>(configuration_.jobs, options, cpu_pointers_, drives, pages_);
+}
+
+std::vector<const Lock*> GuestSystem::device_locks() const {
+  std::vector<const Lock*> locks;
+  for (const auto& device : devices_)
+    for (const Lock& lock : device->queue_locks) locks.push_back(&lock);
+  return locks;
+}
+
+std::string GuestSystem::name_of(Hpa word) const {
+  if (const auto* queue = request_queue(); queue != nullptr && word == ram_.to_hpa(queue->used_index()))
+    return "the used ring of virtio-iommu's request queue";
+  return fmt::format("the word at host address {:#x}", word.value);
+}
+
+std::string GuestSystem::unanswered() const {
+  std::string text;
+  if (const std::uint64_t requests = iommu_ ? iommu_->in_flight() : 0; requests > 0)
+    text += fmt::format("virtio-iommu's request queue: {} requests in flight\n", requests);
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const guest::NvmeDriver* drive = devices_[i]->nvme.get();
+    if (const std::uint64_t commands = drive == nullptr ? 0 : drive->in_flight(); commands > 0)
+      text += fmt::format("nvme{}: {} commands in flight\n", i, commands);
+  }
+  return text;
 }
 
 std::vector<std::string> GuestSystem::thread_names(const std::vector<fio::JobSpec>& jobs) {

@@ -12,6 +12,7 @@
 #include "guest/kernel/cpu.hpp"
 #include "guest/kernel/guest_pages.hpp"
 #include "guest/nvme/driver.hpp"
+#include "models/hypervisor/core/pin_counts.hpp"
 #include "platform/scenario/configuration.hpp"
 #include "platform/wiring/guest_iommu.hpp"
 
@@ -21,6 +22,12 @@ namespace gnomon::wiring {
 constexpr Gpa device_bar(unsigned device) { return iommu_window + (std::uint64_t{device} + 1) * (std::uint64_t{2} << 20); }
 /// PCI requester ids: 01:00.0, 02:00.0, …
 constexpr SourceId device_source(unsigned device) { return SourceId{static_cast<std::uint16_t>((device + 1) << 8)}; }
+
+/// Where the memory of a VM lies that VFIO maps, behind the host's own.
+constexpr Hpa vm_memory_base(std::uint64_t host_bytes) {
+  constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
+  return Hpa{(host_bytes + gibibyte - 1) / gibibyte * gibibyte};
+}
 
 class GuestSystem {
  public:
@@ -37,6 +44,11 @@ class GuestSystem {
   const guest::Workload* workload() const { return workload_.get(); }
   /// fio threads to be, in order: the name of each one's job.
   static std::vector<std::string> thread_names(const std::vector<fio::JobSpec>& jobs);
+  /// For the report of a run that cannot go on: locks of its own making, what a word that is polled is called, and
+  /// what the devices owe an answer to, a line each.
+  std::vector<const Lock*> device_locks() const;
+  std::string name_of(Hpa word) const;
+  std::string unanswered() const;
   const std::string& failure() const { return failure_; }  ///< why the boot failed; empty if it did not
 
  private:
@@ -51,6 +63,8 @@ class GuestSystem {
   void boot(guest::Cpu& cpu, const std::function<void(unsigned)>& on_done);
   void add_device(guest::Cpu& cpu, unsigned index);
   std::unique_ptr<guest::DmaDevice> make_dma(guest::Cpu& cpu, unsigned index, Device& device);
+  /// No driver of a device's own: it is VFIO's, or nobody's, and its domain is unmanaged.
+  bool unmanaged() const;
   std::unique_ptr<guest::Workload> make_workload();
 
   const scenario::Configuration& configuration_;
@@ -62,6 +76,8 @@ class GuestSystem {
   guest::KernelMemory kernel_memory_;
   std::unique_ptr<GuestIommu> iommu_;
   std::vector<std::unique_ptr<Device>> devices_;
+  std::unique_ptr<GuestRam> vm_memory_;            ///< of the VM a VFIO workload maps
+  std::unique_ptr<hypervisor::PinCounts> pins_;    ///< likewise
   std::unique_ptr<guest::Workload> workload_;
   std::string failure_;
 };

@@ -3,6 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "guest/kernel/panic.hpp"
+#include <algorithm>
+
+#include "models/hypervisor/core/amd_host_iommu.hpp"
+#include "models/hypervisor/core/amdvi_device.hpp"
+#include "models/hypervisor/core/vtd_host_iommu.hpp"
+#include "models/iommu/amdvi/unit.hpp"
 #include "models/iommu/vtd/unit.hpp"
 
 namespace gnomon::wiring {
@@ -11,6 +18,29 @@ using scenario::HypervisorKind;
 using scenario::IommuKind;
 
 namespace {
+
+std::unique_ptr<hypervisor::HostIommu> make_host_iommu(const scenario::MachineProfile& machine,
+                                                       const HypervisorParts& parts,
+                                                       hypervisor::RegisterPort& registers) {
+  if (machine.iommu.unit == iommu::UnitKind::amdvi) {
+    return std::make_unique<hypervisor::AmdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
+                                                      machine.host_iommu, parts.tracer);
+  }
+  return std::make_unique<hypervisor::VtdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
+                                                    machine.host_iommu, machine.iommu.max_address_mask, parts.tracer);
+}
+
+std::unique_ptr<iommu::RemappingUnit> make_unit(const iommu::IommuConfig& config, PhysicalMemory& bytes) {
+  switch (config.unit) {
+    case iommu::UnitKind::vtd: return std::make_unique<iommu::VtdUnit>(config, bytes);
+    case iommu::UnitKind::amdvi: return std::make_unique<iommu::AmdviUnit>(config, bytes);
+    case iommu::UnitKind::smmuv3:
+    case iommu::UnitKind::tegra:
+    case iommu::UnitKind::s390: break;
+  }
+  throw std::invalid_argument("the machine's IOMMU is not built yet");
+}
+
 constexpr std::uint64_t host_reserve = std::uint64_t{1} << 30;  // the host's own memory: page tables, queues
 }
 
@@ -26,7 +56,9 @@ Platform::Platform(const scenario::Configuration& configuration, trace::Tracer& 
 void Platform::build_memory() {
   const std::uint64_t guest_bytes = configuration_.guest.memory;
   if (configuration_.hypervisor == HypervisorKind::none) {
-    bytes_ = std::make_unique<PhysicalMemory>(guest_bytes);
+    const auto* vfio = std::get_if<scenario::VfioWorkloadSpec>(&configuration_.benchmark);
+    bytes_ = std::make_unique<PhysicalMemory>(vfio == nullptr ? guest_bytes
+                                                              : vm_memory_base(guest_bytes).value + vfio->memory);
     ram_ = std::make_unique<GuestRam>(GuestRam::identity(*bytes_, guest_bytes));
   } else {
     bytes_ = std::make_unique<PhysicalMemory>(host_reserve + guest_bytes);
@@ -37,8 +69,7 @@ void Platform::build_memory() {
   memory_ = std::make_unique<Memory>("memory", configuration_.machine.memory, *bytes_, monitor_);
   iommu::IommuConfig iommu = configuration_.machine.iommu;
   iommu.faults = configuration_.faults.iommu;
-  iommu_ = std::make_unique<Iommu>("iommu", std::make_unique<iommu::VtdUnit>(iommu, *bytes_), iommu.timing, tracer_,
-                                   activations_);
+  iommu_ = std::make_unique<Iommu>("iommu", make_unit(iommu, *bytes_), iommu.timing, tracer_, activations_);
 }
 
 void Platform::build_processors() {
@@ -54,11 +85,16 @@ void Platform::build_processors() {
   guest_ = std::make_unique<GuestSystem>(configuration_, *ram_, monitor_, locks_, tracer_, processors);
   for (unsigned i = 0; i < vcpus_.size(); ++i) {
     vcpus_[i]->load([this, i] {
-      guest_->run_cpu(i, [this](unsigned last_cpu) {
-        vcpus_[last_cpu]->meet_kernel();
-        finished_ = true;
+      try {
+        guest_->run_cpu(i, [this](unsigned last_cpu) {
+          vcpus_[last_cpu]->meet_kernel();
+          finished_ = true;
+          sc_core::sc_pause();
+        });
+      } catch (const guest::GuestPanic& panic) {  // the kernel would lose its type on the way out of the process
+        panic_ = panic.what();
         sc_core::sc_pause();
-      });
+      }
     });
   }
 }
@@ -71,10 +107,22 @@ void Platform::build_hypervisor() {
   Lock& big_lock =
       locks_.add("big_lock", LockKind::queued, {machine.hypervisor.big_lock, machine.hypervisor.big_lock_handover});
   const HypervisorParts parts{*bytes_, *host_pages_, *ram_, monitor_, tracer_};
-  hypervisor_ = std::make_unique<Hypervisor>("hypervisor", config, machine.hypervisor, machine.host_iommu,
-                                             machine.iommu.max_address_mask, parts, big_lock);
+  hypervisor_ = std::make_unique<Hypervisor>(
+      "hypervisor", config, machine.hypervisor, parts, big_lock,
+      [&](hypervisor::RegisterPort& registers) { return make_host_iommu(machine, parts, registers); });
   for (unsigned i = 0; i < configuration_.devices.size(); ++i) hypervisor_->assign(device_source(i));
-  if (guest_->request_queue() == nullptr) return;
+  build_viommu();
+}
+
+void Platform::build_viommu() {
+  const hypervisor::HypervisorConfig& config = configuration_.vmm;
+  if (!configuration_.guest.translated) return;
+  if (configuration_.iommu == IommuKind::amd_iommu) {
+    hypervisor::AmdviDeviceConfig device;
+    device.faults = configuration_.faults.amdvi;
+    hypervisor_->add_viommu(std::make_unique<hypervisor::AmdviDevice>(*ram_, device));
+  }
+  if (configuration_.iommu != IommuKind::virtio_iommu) return;
 
   hypervisor::VirtioIommuDeviceConfig device;
   device.space.page_size_mask = configuration_.iommu_page_sizes;
@@ -82,7 +130,8 @@ void Platform::build_hypervisor() {
   device.faults = configuration_.faults.viommu;
   hypervisor_->add_viommu(device, *guest_->request_queue());
   if (config.service == hypervisor::QueueService::on_kick) return;
-  io_core_ = std::make_unique<Vcpu>("io_thread", configuration_.guest.vcpus, machine.cpu, false, tracer_, activations_);
+  io_core_ = std::make_unique<Vcpu>("io_thread", configuration_.guest.vcpus, configuration_.machine.cpu, false, tracer_,
+                                    activations_);
   io_core_->load([this] { hypervisor_->run_io_thread(*io_core_); });
 }
 
@@ -108,6 +157,10 @@ void Platform::bind() {
     io_core_->interprocessor.bind(interrupts_->messages);
     interrupts_->cpus.bind(io_core_->interrupts);
   }
+  if (!hypervisor_ && configuration_.guest.translated) {  // the one operating system there is drives it
+    router_->map_next(iommu_window, iommu_window_bytes);
+    router_->targets.bind(iommu_->registers);
+  }
   if (hypervisor_) {
     hypervisor_->iommu_registers.bind(iommu_->registers);
     router_->map_next(iommu_window, iommu_window_bytes);
@@ -122,17 +175,42 @@ void Platform::bind() {
   }
 }
 
+std::string Platform::what_does(const Vcpu& vcpu) const {
+  const auto it = [&](const auto* processor) { return processor == &vcpu; };
+  if (vcpu.halted()) return "idle, waits for an interrupt";
+  if (!vcpu.parked()) return "running";
+  for (const Lock* lock : all_locks()) {
+    if (std::any_of(lock->waiters().begin(), lock->waiters().end(), it))
+      return fmt::format("spins for lock {}", locks_.names()[lock->id()]);
+  }
+  for (const LineMonitor::Watch& watch : monitor_.watched()) {
+    if (it(watch.processor)) return fmt::format("spins on {}", guest_->name_of(watch.address));
+  }
+  return "parked, waits to be woken";
+}
+
+std::vector<const Lock*> Platform::all_locks() const {
+  std::vector<const Lock*> locks = guest_->device_locks();
+  for (const Lock& lock : locks_.locks()) locks.push_back(&lock);
+  return locks;
+}
+
 std::string Platform::who_waits() const {
+  const auto name = [this](const Processor& p) {
+    return io_core_.get() == &p ? std::string{"the VMM's I/O thread"} : fmt::format("cpu {}", p.id());
+  };
   std::string text;
-  for (const auto& vcpu : vcpus_) {
-    text += fmt::format("cpu {}: {}\n", vcpu->id(), vcpu->parked() ? "spinning" : vcpu->halted() ? "idle" : "running");
+  for (const auto& vcpu : vcpus_) text += fmt::format("{}: {}\n", name(*vcpu), what_does(*vcpu));
+  if (io_core_) text += fmt::format("{}: {}\n", name(*io_core_), what_does(*io_core_));
+  for (const Lock* lock : all_locks()) {
+    if (!lock->held() && lock->waiting() == 0) continue;
+    std::vector<std::string> waiters;
+    for (const Processor* waiter : lock->waiters()) waiters.push_back(name(*waiter));
+    text += fmt::format("lock {}: held by {}, waited for by {}\n", locks_.names()[lock->id()],
+                        lock->held() ? name(*lock->owner()) : "nobody",
+                        waiters.empty() ? "nobody" : fmt::format("{}", fmt::join(waiters, ", ")));
   }
-  for (const Lock& lock : locks_.locks()) {
-    if (!lock.held() && lock.waiting() == 0) continue;
-    text += fmt::format("lock {}: held by {}, {} waiting\n", locks_.names()[lock.id()],
-                        lock.held() ? fmt::format("cpu {}", lock.owner()->id()) : "nobody", lock.waiting());
-  }
-  return text;
+  return text + guest_->unanswered();
 }
 
 void Platform::close() {

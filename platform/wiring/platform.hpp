@@ -25,7 +25,10 @@ class Platform {
 
   /// The workload has finished.
   bool finished() const { return finished_; }
-  /// What every processor is doing, for the report of a run that cannot go on.
+  /// The line of the guest kernel's panic; empty while it lives.
+  const std::string& panic() const { return panic_; }
+  /// What every processor is doing, who holds which lock and what a device owes, for the report of a run that cannot
+  /// go on.
   std::string who_waits() const;
   /// Tears down what the hypervisor holds for the guest.
   void close();
@@ -36,9 +39,12 @@ class Platform {
   std::uint64_t activations() const { return activations_; }
 
  private:
+  std::string what_does(const Vcpu& vcpu) const;
+  std::vector<const Lock*> all_locks() const;
   void build_memory();
   void build_processors();
   void build_hypervisor();
+  void build_viommu();
   void build_devices();
   void bind();
 
@@ -46,6 +52,7 @@ class Platform {
   trace::Tracer& tracer_;
   std::uint64_t activations_ = 0;
   bool finished_ = false;
+  std::string panic_;
   LineMonitor monitor_;
   LockTable locks_;
   std::unique_ptr<PhysicalMemory> bytes_;

@@ -23,7 +23,7 @@ allowed() { expect_equal "$(breaches "$1" "#include $2")" ""; }
 refused() { expect_in "$(breaches "$1" "// one line" "  #  include $2  // why")" "$1:2: " "${2//\"/}"; }
 
 for pure in guest/dma models/{base,spec/nvme,trace,memory,pgtable,cpu/core,iommu/core,hypervisor/core,nvme/core} \
-  platform/{config,observe,scenario,results}; do
+  platform/{config,observe,scenario,results,trace_import}; do
   allowed "$pure/a.hpp" '"models/base/time.hpp"'
   allowed "$pure/a.hpp" "\"$pure/b.hpp\""
   refused "$pure/a.hpp" '<systemc>'

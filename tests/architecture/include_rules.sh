@@ -20,16 +20,22 @@ models/iommu/vtd:        shared models/pgtable models/iommu/core
 models/iommu/amdvi:      shared models/pgtable models/iommu/core
 models/hypervisor/core:  shared models/pgtable
 models/nvme/core:        shared
+models/nic/core:         shared
 guest:                   shared models/pgtable
 platform/config:         models/base
+platform/gtrace:
+platform/trace_import:   models/base platform/config platform/gtrace
 platform/observe:        models/base models/spec models/trace guest
 platform/scenario:       shared models/*/core models/*/config.hpp guest platform/config platform/observe
 platform/results:        shared guest platform/config platform/observe platform/run platform/scenario
+platform/check:          shared guest platform/config platform/observe platform/run platform/scenario platform/results
+platform/report:         platform/run
 models/fabric+:          shared
 models/cpu+:             shared models/fabric
 models/iommu+:           shared models/fabric
 models/hypervisor+:      shared models/fabric
 models/nvme+:            shared models/fabric
+models/nic+:             shared models/fabric
 platform/wiring+:        models guest platform/scenario platform/observe
 platform/run+:           models guest platform
 apps+:                   models guest platform

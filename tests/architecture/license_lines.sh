@@ -4,7 +4,7 @@
 set -euo pipefail
 cd -- "$1"
 found=0
-files=$(find . \( -path ./build -o -path ./out -o -path ./.git -o -path ./.cache \) -prune -o -type f \
+files=$(find . \( -path ./build -o -path ./out -o -path ./.git -o -path ./.cache -o -path ./report/node_modules \) -prune -o -type f \
   \( -name '*.[ch]pp' -o -name '*.proto' -o -name '*.cmake' -o -name CMakeLists.txt -o -name '*.sh' \
   -o -name '*.awk' -o -name '*.py' -o -path ./gnomon -o -path ./.ci/run -o -path './platform/machines/*.toml' \
   -o -path './guest/kernels/*.toml' \) -print | sort)

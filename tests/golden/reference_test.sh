@@ -20,10 +20,12 @@ done <<'PAGES'
 params scenario.md
 machine machines.md
 metrics metrics.md
+gtrace gtrace.md
+import import.md
 schema gnomon.schema.json
 PAGES
 
 if [[ $update == --update ]]; then exit 0; fi
 if ((failures)); then echo "to write them anew: tests/golden/reference_test.sh $1 --update"; fi
 others=$(cd docs/reference && ls -- *)
-expect_equal "$others" $'gnomon.schema.json\nmachines.md\nmetrics.md\nscenario.md'
+expect_equal "$others" $'gnomon.schema.json\ngtrace.md\nimport.md\nmachines.md\nmetrics.md\nscenario.md'

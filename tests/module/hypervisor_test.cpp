@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // KVM and its VMM: what one kick costs, to the nanosecond, and how the request queue is served elsewhere.
+#include "models/hypervisor/core/vtd_host_iommu.hpp"
 #include "models/hypervisor/hypervisor.hpp"
 
 #include "guest/virtio/virtqueue_driver.hpp"
@@ -39,13 +40,19 @@ hypervisor::HypervisorCosts costs() {
   return c;
 }
 
+std::unique_ptr<hypervisor::HostIommu> vtd_driver(const HypervisorParts& p, hypervisor::RegisterPort& port) {
+  return std::make_unique<hypervisor::VtdHostIommu>(p.memory, p.host_pages, p.monitor, port,
+                                                    hypervisor::HostIommuCosts{Time::ns(250), Time{}}, 18, p.tracer);
+}
+
 struct Bench {
   explicit Bench(const hypervisor::HypervisorConfig& config = {}, std::uint32_t slots = 65535) {
     tracer.add(recorder);
     hypervisor::HypervisorConfig limited = config;
     limited.vfio.dma_entry_limit = slots;
-    host = std::make_unique<Hypervisor>("host", limited, costs(), hypervisor::HostIommuCosts{Time::ns(250), Time{}},
-                                        18, HypervisorParts{bytes, pages, ram, monitor, tracer}, lock);
+    const HypervisorParts parts{bytes, pages, ram, monitor, tracer};
+    host = std::make_unique<Hypervisor>("host", limited, costs(), parts, lock,
+                                        [&](hypervisor::RegisterPort& port) { return vtd_driver(parts, port); });
     host->assign(drive);
     host->add_viommu({}, layout);
     host->iommu_registers.bind(unit.registers);
@@ -129,7 +136,7 @@ Times times_of(const hypervisor::HypervisorConfig& config, F body, std::uint32_t
     Times out;
     Bench bench(config, slots);
     bench.cpu0.load([&] { body(bench, out); });
-    sc_core::sc_start();
+    run_simulation();
     return out;
   });
 }
@@ -232,7 +239,7 @@ TEST_CASE("the big lock: a second vCPU's kick waits until the first one's is ser
       out[1] = b.kick(b.cpu1);
       out[2] = Time::ps(of_kind<trace::LockAcquired>(b.recorder.events).at(1).second.waited_ps);
     });
-    sc_core::sc_start();
+    run_simulation();
     return out;
   });
   const Time work = 2 * request + c.mapping_lookup + map_ioctl + c.pin_page + 4 * c.pte_write + 3 * c.table_page;
@@ -286,14 +293,15 @@ TEST_CASE("no kick is lost, whatever the thread is doing when it comes") {
 TEST_CASE("without a vIOMMU all of guest memory is mapped before the first instruction, and unpinned at the end") {
   const Times t = isolated_list<Time>([] {
     Bench b;
-    Hypervisor plain("plain", {}, costs(), {}, 18, HypervisorParts{b.bytes, b.pages, b.ram, b.monitor, b.tracer},
-                     b.lock);
+    const HypervisorParts parts{b.bytes, b.pages, b.ram, b.monitor, b.tracer};
+    Hypervisor plain("plain", {}, costs(), parts, b.lock,
+                     [&](hypervisor::RegisterPort& port) { return vtd_driver(parts, port); });
     plain.assign(SourceId{0x200});
     Target unused("unused");
     Initiator doorbell("doorbell");
     plain.iommu_registers.bind(unused.in);
     doorbell.out.bind(plain.trapped);
-    sc_core::sc_start(sc_core::sc_time(1, sc_core::SC_PS));
+    run_simulation(sc_core::sc_time(1, sc_core::SC_PS));
     Times out{Time::ps(plain.pins())};
     plain.close();
     out.push_back(Time::ps(plain.pins()));

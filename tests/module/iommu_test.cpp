@@ -5,8 +5,7 @@
 #include "models/iommu/vtd/unit.hpp"
 
 #include "models/fabric/memory.hpp"
-#include "models/hypervisor/core/host_iommu_driver.hpp"
-#include "models/hypervisor/core/host_page_table.hpp"
+#include "models/hypervisor/core/vtd_host_iommu.hpp"
 #include "tests/support/isolated.hpp"
 #include "tests/support/recorder.hpp"
 #include "tests/support/test_bench.hpp"
@@ -39,7 +38,7 @@ struct Bench final : hypervisor::RegisterPort {
   }
   void boot() {
     driver.enable();
-    driver.attach(drive, domain, table.root(), hypervisor::HostPageTable::levels);
+    driver.attach(drive, domain, table);
     map(0x10, 0x200, 16);
   }
   void map(std::uint64_t iova_page, std::uint64_t hpa_page, std::uint64_t count) {
@@ -84,8 +83,9 @@ struct Bench final : hypervisor::RegisterPort {
   Iommu unit{"iommu", std::make_unique<iommu::VtdUnit>(config(), host), config().timing, tracer, activations};
   Memory memory{"memory", MemoryConfig{dram}, host, monitor};
   Target messages{"messages", Time::ns(20)};
-  hypervisor::HostIommuDriver driver{host, pages, monitor, *this, {}, 18, tracer};
-  hypervisor::HostPageTable table{host, pages, pgtable::all_sizes};
+  hypervisor::VtdHostIommu driver{host, pages, monitor, *this, {}, 18, tracer};
+  std::unique_ptr<hypervisor::HostTable> owned_table = driver.make_table(domain);
+  hypervisor::HostTable& table = *owned_table;
   Script script;
 };
 
@@ -252,9 +252,9 @@ TEST_CASE("the host's driver returns when the status word is in memory") {
   const Time poll = GENERATE(Time{}, Time::us(1));
   const Times t = times_of([poll](Bench& b, Script& script, Times& out) {
     ScriptProcessor processor(script);
-    hypervisor::HostIommuDriver driver(b.host, b.pages, b.monitor, b, {Time::ns(250), poll}, 18, b.tracer);
+    hypervisor::VtdHostIommu driver(b.host, b.pages, b.monitor, b, {Time::ns(250), poll}, 18, b.tracer);
     driver.enable();
-    driver.attach(drive, domain, b.table.root(), hypervisor::HostPageTable::levels);
+    driver.attach(drive, domain, b.table);
     b.burst(0x10);
     driver.invalidate(processor, domain, Iova{0x10'000}, Iova{0x10'fff}, true);
     out.push_back(processor.now() - Time::us(1));

@@ -66,7 +66,7 @@ Times run_on_cpu(const CpuConfig& c, bool virtualised, Program program, Around a
     VcpuBench bench(c, virtualised);
     bench[0].load([&] { program(bench, out); });
     around(bench, out);
-    sc_core::sc_start();
+    run_simulation();
     return out;
   });
 }

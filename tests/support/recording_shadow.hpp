@@ -41,7 +41,33 @@ class RecordingShadow final : public hypervisor::ShadowTarget {
     calls.push_back({false, iova.value, 0, bytes});
     pages.erase(pages.lower_bound(iova.page()), pages.upper_bound((iova + (bytes - 1)).page()));
   }
-  void set_bypass(bool on) override { bypass = on; }
+  void set_bypass(bool on) override {
+    bypass = on;
+    if (on) nested.reset();
+    if (on) blocked = false;
+  }
+
+  struct Forwarded {
+    std::uint64_t iova = 0;
+    std::uint64_t bytes = 0;
+    bool leaf_only = false;
+    bool operator==(const Forwarded&) const = default;
+  };
+  std::optional<Gpa> nested;  ///< root of the first-level table
+  bool blocked = false;
+  std::vector<Forwarded> forwarded;
+
+  void nest(Gpa root, unsigned) override {
+    nested = root;
+    blocked = false;
+  }
+  void block() override {
+    nested.reset();
+    blocked = true;
+  }
+  void forward_invalidation(Iova iova, std::uint64_t bytes, bool leaf_only) override {
+    forwarded.push_back({iova.value, bytes, leaf_only});
+  }
 };
 
 }  // namespace gnomon::test

@@ -29,11 +29,13 @@ class LineMonitor {
     }
   }
 
- private:
   struct Watch {
     Hpa address;
     Processor* processor;
   };
+  const std::vector<Watch>& watched() const { return watched_; }  ///< for deadlock reports
+
+ private:
   std::vector<Watch> watched_;  // as many as processors poll at once: few
 };
 

@@ -36,6 +36,7 @@ class Lock {
   bool held() const { return owner_ != nullptr; }
   const Processor* owner() const { return owner_; }  ///< for deadlock reports
   std::size_t waiting() const { return waiters_.size(); }
+  const std::vector<Processor*>& waiters() const { return waiters_; }  ///< likewise
   std::uint32_t id() const { return id_; }
 
  private:

@@ -20,6 +20,9 @@ class VmmPort {
   virtual void look_up() = 0;
   /// A status word for the guest, seen by whoever polls it.
   virtual void write_guest(Gpa address, std::uint64_t value, unsigned bytes) = 0;
+  /// From now on a guest's store to this page exits, and is told to EmulatedIommu::table_written; or no longer.
+  /// A port of an IOMMU that never asks for it need not answer.
+  virtual void protect([[maybe_unused]] Gpa page, [[maybe_unused]] bool on) {}
 };
 
 /// One command of the guest's queue, executed.
@@ -52,6 +55,9 @@ class EmulatedIommu {
   virtual bool pending() const = 0;
   /// Executes the command at the head of the queue.
   virtual ServedCommand serve(VmmPort& port) = 0;
+
+  /// The guest stored 8 bytes at `entry`, in a page that VmmPort::protect covers; they are there already.
+  virtual void table_written([[maybe_unused]] Gpa entry, [[maybe_unused]] VmmPort& port) {}
 };
 
 }  // namespace gnomon::hypervisor

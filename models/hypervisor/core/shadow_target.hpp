@@ -29,6 +29,17 @@ class ShadowTarget {
   /// The endpoint begins or ceases to see guest memory untranslated: all of guest memory is mapped or unmapped.
   /// A target that is never in bypass mode need not answer.
   virtual void set_bypass([[maybe_unused]] bool on) {}
+
+  // Nested translation. A target that is never nested need not answer.
+  /// The endpoint's DMA passes through the guest's first-level table, then through the mappings of bypass mode, which
+  /// stay: the physical IOMMU walks both. set_bypass(true) ends it.
+  virtual void nest([[maybe_unused]] Gpa root, [[maybe_unused]] unsigned levels) {}
+  /// The endpoint's DMA is refused; the mappings of bypass mode stay. set_bypass(true) or nest() ends it.
+  virtual void block() {}
+  /// Hands an invalidation of the guest to the physical IOMMU and waits for it (IOMMU_HWPT_INVALIDATE): `bytes` of
+  /// IOVA space, ~0 for all. `leaf_only`: no table page was freed.
+  virtual void forward_invalidation([[maybe_unused]] Iova iova, [[maybe_unused]] std::uint64_t bytes,
+                                    [[maybe_unused]] bool leaf_only) {}
 };
 
 }  // namespace gnomon::hypervisor

@@ -59,6 +59,11 @@ void VirtioIommuDevice::add_endpoint(std::uint32_t id, ShadowTarget* target) {
 }
 
 VirtioIommuOutcome VirtioIommuDevice::execute(const Request& request, std::span<std::byte> properties) {
+  if (++requests_ == config_.faults.swallow_request) {
+    VirtioIommuOutcome outcome;
+    outcome.answered = outcome.given_back = false;
+    return outcome;
+  }
   return std::visit(
       [&](const auto& r) -> VirtioIommuOutcome {
         using R = std::decay_t<decltype(r)>;

@@ -21,6 +21,7 @@ namespace gnomon::hypervisor {
 struct VirtioIommuDeviceFaults {
   bool unmap_first_piece_only = false;  ///< of a mapping's power-of-two pieces only the first leaves the shadow
   bool unmap_past_end = false;          ///< UNMAP also removes the first mapping behind its range
+  std::uint64_t swallow_request = 0;    ///< the request of this number, from 1, is taken and never given back; 0: none
 };
 
 struct VirtioIommuDeviceConfig {
@@ -35,6 +36,7 @@ struct VirtioIommuDeviceConfig {
 struct VirtioIommuOutcome {
   virtio_iommu::Status status = virtio_iommu::Status::ok;
   bool answered = true;             ///< false: unknown type, the buffer is given back unwritten (5.13.6.2)
+  bool given_back = true;           ///< false: a planted fault; the driver will wait for ever
   std::uint32_t mappings = 0;       ///< records inserted, removed or replayed
   std::uint32_t shadow_maps = 0;    ///< calls of ShadowTarget::map, a refused one included
   std::uint32_t shadow_unmaps = 0;  ///< calls of ShadowTarget::unmap
@@ -118,6 +120,7 @@ class VirtioIommuDevice {
   Domain* find_domain(std::uint32_t id);
 
   VirtioIommuDeviceConfig config_;
+  std::uint64_t requests_ = 0;
   IntervalPool<Mapping> pool_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  // few: an id is looked up by going through them
   std::vector<std::unique_ptr<Domain>> domains_;      // never more than endpoints

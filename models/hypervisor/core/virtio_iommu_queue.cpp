@@ -43,7 +43,7 @@ std::optional<ServedRequest> serve_request(VirtqueueDevice& queue, VirtioIommuDe
     queue.write(*chain, properties.size(), std::as_bytes(std::span(&tail, 1)));
     served.written = static_cast<std::uint32_t>(properties.size() + sizeof(Tail));
   }
-  queue.push(chain->head, served.written);
+  if (served.outcome.given_back) queue.push(chain->head, served.written);
   return served;
 }
 

@@ -29,6 +29,10 @@ void validate(const IommuConfig& c) {
   require(c.large_pages <= 0b11, "large_pages must be a set of 2 MiB (bit 0) and 1 GiB (bit 1)");
   require(c.max_address_mask <= 48, "max_address_mask must be at most 48");
   require(c.fault_records >= 1 && c.fault_records <= 256, "fault_records must be 1 to 256");
+  require(c.scalable_mode || !c.first_stage, "first_stage needs scalable_mode");
+  require(c.first_stage || !c.nested, "nested needs first_stage");
+  require(c.pasid_bits >= 1 && c.pasid_bits <= 20, "pasid_bits must be 1 to 20");
+  require(std::has_single_bit(c.pasid_cache_entries), "pasid_cache_entries must be a power of two");
 }
 
 }  // namespace gnomon::iommu

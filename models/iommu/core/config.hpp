@@ -14,6 +14,11 @@ struct IommuFaults {
   bool ignore_psi_mask = false;  ///< a page-selective invalidation drops only the first page of its block
   bool ignore_domain_invalidation = false;  ///< a domain-selective IOTLB invalidation drops nothing
   bool keep_walk_cache = false;             ///< IOTLB invalidations leave the paging-structure caches as they are
+  // Of scalable mode:
+  bool ignore_pasid_invalidation = false;  ///< a PASID-selective IOTLB invalidation drops nothing
+  bool keep_nested_walk_cache = false;     ///< PASID-based invalidations leave the first stage's paging structures
+  bool keep_nested_entries = false;        ///< page-selective second-stage invalidations leave nested translations
+  bool keep_pasid_cache = false;           ///< a PASID-cache invalidation drops nothing
 };
 
 struct IommuTiming {
@@ -28,7 +33,11 @@ struct IommuTiming {
   Time status_write = Time::ns(50);  ///< a wait descriptor's status write until memory has it (HyperSIO's DDR)
 };
 
+/// Whose IOMMU the machine has.
+enum class UnitKind : std::uint8_t { vtd, amdvi, smmuv3, tegra, s390 };
+
 struct IommuConfig {
+  UnitKind unit = UnitKind::vtd;
   std::uint32_t iotlb_sets = 8;  ///< a power of two
   std::uint32_t iotlb_ways = 8;  ///< 64 entries in all (HyperSIO's example)
   /// Paging-structure cache entries that point to a table of level 1, 2, 3, 4; 0 is none. F&S finds 64 or 128
@@ -45,6 +54,17 @@ struct IommuConfig {
   std::uint16_t fault_records = 8;       ///< fault recording registers, 1 to 256
   bool snoop_control = true;             ///< ECAP.SC: SNP of a leaf is not reserved
   bool device_tlb = true;                ///< ECAP.DT: TT 01b and device-TLB descriptors are legal
+
+  // Scalable mode (VT-d). Off, the unit has legacy mode only.
+  bool scalable_mode = false;              ///< ECAP.SMTS, SSTS: PASID tables, 256-bit descriptors
+  bool first_stage = false;                ///< ECAP.FSTS; needs scalable_mode
+  bool nested = false;                     ///< ECAP.NEST; needs first_stage
+  bool first_stage_1g = true;              ///< CAP.FS1GP: 1 GiB first-stage leaves
+  bool first_stage_5_levels = false;       ///< CAP.FS5LP
+  bool extended_accessed = false;          ///< ECAP.EAFS: EAFE of a PASID table entry is not reserved
+  std::uint8_t pasid_bits = 20;            ///< ECAP.PSS, plus one
+  std::uint32_t pasid_cache_entries = 64;  ///< PASID table entries, in sets of up to 4
+  bool caching_mode = false;               ///< CAP.CM: an emulated unit that has to be told of new mappings too
 
   IommuTiming timing;
   IommuFaults faults;

@@ -8,11 +8,12 @@
 #include <variant>
 
 #include "models/base/address.hpp"
+#include "models/iommu/core/pasid.hpp"
 
 namespace gnomon::iommu {
 
 /// What an invalidation selects.
-enum class Granularity : std::uint8_t { global, domain, device, pages };
+enum class Granularity : std::uint8_t { global, domain, device, pages, pasid };
 
 /// A number of the unit's own specification: a fault reason, an event code, an error of its queue.
 struct UnitCode {
@@ -56,6 +57,7 @@ struct IotlbInvalidated {
   bool drain_writes = false;
   std::uint32_t iotlb_dropped = 0;
   std::uint32_t walk_cache_dropped = 0;
+  Pasid pasid = no_pasid;  ///< of a PASID-based invalidation: only what is tagged with it
 };
 
 /// To be sent to the device; a later wait completes when the device has answered.
@@ -64,6 +66,16 @@ struct DeviceTlbInvalidation {
   std::uint8_t max_pending = 0;
   Iova iova{};
   std::uint64_t bytes = 0;  ///< 0: the whole address space
+  Pasid pasid = no_pasid;   ///< of a PASID-based invalidation
+  bool all_pasids = false;
+};
+
+/// PASID table entries (VT-d scalable mode).
+struct PasidCacheInvalidated {
+  Granularity granularity = Granularity::global;  ///< global, domain or pasid
+  DomainId domain{};                              ///< unless global
+  Pasid pasid = no_pasid;                         ///< PASID-selective only
+  std::uint32_t dropped = 0;
 };
 
 struct InterruptEntriesInvalidated {
@@ -84,6 +96,6 @@ struct WaitReached {
 
 using InvalidationStep =
     std::variant<QueueIdle, QueueStopped, QueueError, ContextCacheInvalidated, IotlbInvalidated,
-                 DeviceTlbInvalidation, InterruptEntriesInvalidated, WaitReached>;
+                 DeviceTlbInvalidation, InterruptEntriesInvalidated, WaitReached, PasidCacheInvalidated>;
 
 }  // namespace gnomon::iommu

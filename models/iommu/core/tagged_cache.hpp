@@ -4,19 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "models/base/address.hpp"
+#include "models/iommu/core/pasid.hpp"
 
 namespace gnomon::iommu {
-
-/// Process address space id. Requests without PASID, all there are in legacy mode, are tagged no_pasid.
-struct Pasid {
-  std::uint32_t value = 0;  ///< 20 bits
-  constexpr auto operator<=>(const Pasid&) const = default;
-};
-inline constexpr Pasid no_pasid{std::uint32_t{1} << 20};
 
 /// What a translation is cached under, beside its address.
 struct CacheTag {
@@ -27,12 +22,13 @@ struct CacheTag {
 
 struct CacheKey {
   std::uint64_t number = 0;  ///< page number, or whatever else the address part is
-  std::uint64_t tag = 0;     ///< domain 15:0, PASID 36:16, level 39:37, valid 63
+  std::uint64_t tag = 0;     ///< domain 15:0, PASID 36:16, level 42:37, valid 63
 
   constexpr bool operator==(const CacheKey&) const = default;
   constexpr bool valid() const { return tag != 0; }
   constexpr DomainId domain() const { return {static_cast<std::uint16_t>(tag)}; }
-  constexpr unsigned level() const { return static_cast<unsigned>(tag >> 37) & 7u; }
+  constexpr Pasid pasid() const { return {static_cast<std::uint32_t>(tag >> 16) & 0x1fffffu}; }
+  constexpr unsigned level() const { return static_cast<unsigned>(tag >> 37) & 63u; }
 };
 
 constexpr CacheKey make_key(CacheTag tag, unsigned level, std::uint64_t number) {
@@ -98,11 +94,13 @@ class TaggedCache {
     return dropped;
   }
 
-  /// Drops the entries of one domain and level, whatever their PASID, numbered first to last; returns how many.
-  std::uint32_t erase_range(DomainId domain, unsigned level, std::uint64_t first, std::uint64_t last) {
+  /// Drops the entries of one domain and level, of one PASID or whatever their PASID, numbered first to last;
+  /// returns how many.
+  std::uint32_t erase_range(DomainId domain, unsigned level, std::uint64_t first, std::uint64_t last,
+                            std::optional<Pasid> pasid = std::nullopt) {
     const auto hit = [&](const CacheKey& key) {
       return key.valid() && key.domain() == domain && key.level() == level && key.number >= first &&
-             key.number <= last;
+             key.number <= last && (!pasid || key.pasid() == *pasid);
     };
     if (last - first >= set_mask_) return erase_if([&](const CacheKey& key, const Value&) { return hit(key); });
     std::uint32_t dropped = 0;

@@ -20,11 +20,12 @@ struct Translation {
     fault,                ///< blocked
   };
   Kind kind = Kind::fault;
-  bool context_hit = false;  ///< the context cache knew the device
+  bool context_hit = false;  ///< the context cache, and in scalable mode the PASID cache too, knew the device
   bool iotlb_hit = false;
   bool iotlb_evicted = false;      ///< the fill displaced a valid entry
-  std::uint8_t context_reads = 0;  ///< root and context entries read
-  std::uint8_t walk_reads = 0;     ///< paging entries read
+  std::uint8_t context_reads = 0;  ///< root, context and PASID entries read
+  std::uint8_t walk_reads = 0;     ///< paging entries read, of both stages
+  std::uint8_t walk_writes = 0;    ///< paging entries in which accessed or dirty bits were set
   std::uint8_t walk_level = 0;     ///< table the walk began at: below the root where a paging-structure cache hit
   std::uint8_t walk_evicted = 0;   ///< paging-structure cache entries displaced
   Hpa hpa{};

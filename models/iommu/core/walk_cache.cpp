@@ -24,7 +24,7 @@ WalkCache::WalkCache(const IommuConfig& config) {
 }
 
 std::optional<WalkStart> WalkCache::lookup(CacheTag tag, Iova iova, unsigned levels) {
-  for (unsigned level = 1; level < levels; ++level) {
+  for (unsigned level = 1; level < levels && level <= cached_levels; ++level) {
     auto& cache = levels_[level - 1];
     if (cache.size() == 0) continue;
     if (const Entry* e = cache.find(make_key(tag, level, iova.value >> prefix_shift(level)))) {
@@ -35,6 +35,7 @@ std::optional<WalkStart> WalkCache::lookup(CacheTag tag, Iova iova, unsigned lev
 }
 
 bool WalkCache::insert(CacheTag tag, Iova iova, const WalkStart& table) {
+  if (table.level > cached_levels) return false;
   const CacheKey key = make_key(tag, table.level, iova.value >> prefix_shift(table.level));
   return levels_[table.level - 1].insert(key, Entry{table.table, table.permissions}).evicted.valid();
 }
@@ -53,12 +54,21 @@ std::uint32_t WalkCache::invalidate_domain(DomainId domain) {
   return dropped;
 }
 
-std::uint32_t WalkCache::invalidate_pages(DomainId domain, Iova base, std::uint64_t bytes) {
+std::uint32_t WalkCache::invalidate_pasid(CacheTag tag) {
+  std::uint32_t dropped = 0;
+  for (auto& cache : levels_) {
+    dropped += cache.erase_if(
+        [&](const CacheKey& key, const Entry&) { return key.domain() == tag.domain && key.pasid() == tag.pasid; });
+  }
+  return dropped;
+}
+
+std::uint32_t WalkCache::erase_pages(DomainId domain, Iova base, std::uint64_t bytes, std::optional<Pasid> pasid) {
   std::uint32_t dropped = 0;
   for (unsigned level = 1; level <= cached_levels; ++level) {
     const std::uint64_t first = base.value >> prefix_shift(level);
     const std::uint64_t last = (base.value + (bytes - 1)) >> prefix_shift(level);
-    dropped += levels_[level - 1].erase_range(domain, level, first, last);
+    dropped += levels_[level - 1].erase_range(domain, level, first, last, pasid);
   }
   return dropped;
 }

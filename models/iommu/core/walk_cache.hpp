@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paging-structure caches: non-leaf entries, a cache a level. VT-d specification rev 4.1, section 6.2.
+// Paging-structure caches: non-leaf entries, a cache a level. VT-d specification rev 4.1, section 6.2; the same for
+// AMD-Vi, whose entries may skip levels: a table is known by its own level and the address bits above.
 #pragma once
 
 #include <array>
@@ -34,12 +35,21 @@ class WalkCache {
   std::uint32_t invalidate_global();
   std::uint32_t invalidate_domain(DomainId domain);
   /// Entries of the domain whose table maps any of [base, base + bytes), bytes > 0.
-  std::uint32_t invalidate_pages(DomainId domain, Iova base, std::uint64_t bytes);
+  std::uint32_t invalidate_pages(DomainId domain, Iova base, std::uint64_t bytes) {
+    return erase_pages(domain, base, bytes, std::nullopt);
+  }
+  // Of entries tagged with a PASID.
+  std::uint32_t invalidate_pasid(CacheTag tag);
+  std::uint32_t invalidate_pasid_pages(CacheTag tag, Iova base, std::uint64_t bytes) {
+    return erase_pages(tag.domain, base, bytes, tag.pasid);
+  }
 
   std::uint32_t size() const;
 
  private:
-  static constexpr unsigned cached_levels = 4;  // the root table of 5 levels is never cached
+  std::uint32_t erase_pages(DomainId domain, Iova base, std::uint64_t bytes, std::optional<Pasid> pasid);
+
+  static constexpr unsigned cached_levels = 4;  // tables of level 5, below a root of 6 levels, are never cached
   struct Entry {
     Hpa table{};
     pgtable::Permissions permissions{};

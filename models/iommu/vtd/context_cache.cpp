@@ -12,9 +12,7 @@ std::uint32_t ContextCache::invalidate_domain(DomainId did) {
 }
 
 std::uint32_t ContextCache::invalidate_device(DomainId did, SourceId sid, std::uint8_t fm) {
-  // FM 00b compares all, 01b ignores bit 2, 10b bits 2:1, 11b bits 2:0 of the function number.
-  constexpr std::uint64_t ignored[4] = {0b000, 0b100, 0b110, 0b111};
-  const std::uint64_t compared = ~ignored[fm & 3u];
+  const std::uint64_t compared = compared_bits(fm);
   return cache_.erase_if([&](const CacheKey& key, const vtd::ContextEntry& e) {
     return e.did == did && ((key.number ^ sid.value) & compared) == 0;
   });

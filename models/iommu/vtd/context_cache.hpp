@@ -27,6 +27,13 @@ class ContextCache {
 
   std::uint32_t size() const { return cache_.size(); }
 
+  /// Bits of a requester that function mask `fm` leaves to be compared: 00b all, 01b all but bit 2, 10b but bits
+  /// 2:1, 11b but bits 2:0.
+  static constexpr std::uint64_t compared_bits(std::uint8_t fm) {
+    constexpr std::uint64_t ignored[4] = {0b000, 0b100, 0b110, 0b111};
+    return ~ignored[fm & 3u];
+  }
+
  private:
   static constexpr std::uint32_t max_ways = 4;
   // The key is the requester alone: the domain is what the entry says.

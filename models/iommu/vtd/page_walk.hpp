@@ -50,6 +50,7 @@ struct WalkResult {
   std::optional<vtd::FaultReason> fault;
   pgtable::Mapping mapping{};  ///< where there is no fault; permissions are the AND over the levels
   unsigned reads = 0;          ///< entries read, the faulting one included
+  bool not_present = false;    ///< of a fault for lack of permission: the entry grants none at all
 };
 
 /// Walks from `start` down to the leaf of `iova`. `read(Hpa)` gives an entry, or nothing where memory does not
@@ -74,6 +75,7 @@ WalkResult walk(const Format& format, WalkStart start, Iova iova, Access access,
     start.permissions = start.permissions & entry.permissions;
     if (entry.kind == Kind::not_present || !allows(start.permissions, access)) {
       result.fault = not_permitted(access);
+      result.not_present = entry.kind == Kind::not_present;
       return result;
     }
     if (entry.kind == Kind::leaf) {

@@ -34,6 +34,9 @@ std::uint64_t capability(const IommuConfig& c) {
   cap.nfr = static_cast<std::uint8_t>(c.fault_records - 1);
   cap.mamv = c.max_address_mask;
   cap.dwd = cap.drd = true;
+  cap.cm = c.caching_mode;
+  cap.fs1gp = c.first_stage && c.first_stage_1g;
+  cap.fs5lp = c.first_stage && c.first_stage_5_levels;
   return vtd::encode(cap);
 }
 
@@ -43,6 +46,13 @@ std::uint64_t extended_capability(const IommuConfig& c) {
   ecap.dt = c.device_tlb;
   ecap.sc = c.snoop_control;
   ecap.mhmv = VtdUnit::max_index_mask;
+  if (c.scalable_mode) {
+    ecap.smts = ecap.ssts = ecap.smpwcs = ecap.rps = ecap.pasid = true;
+    ecap.fsts = c.first_stage;
+    ecap.nest = c.nested;
+    ecap.eafs = c.extended_accessed;
+    ecap.pss = static_cast<std::uint8_t>(c.pasid_bits - 1);
+  }
   return vtd::encode(ecap);
 }
 
@@ -98,7 +108,13 @@ RegisterWrite VtdUnit::write_register(std::uint32_t offset, std::uint64_t value)
     case reg::fedata: fault_data_ = word; break;
     case reg::feaddr: fault_address_ = (fault_address_ & ~low_half) | (word & ~3u); break;
     case reg::feuaddr: fault_address_ = (fault_address_ & low_half) | value << 32; break;
-    case reg::iqt: tail_ = value & queue_offset_mask; break;
+    case reg::iqt:
+      tail_ = value & queue_offset_mask;
+      if (config_.scalable_mode && (queue_ & iqa_dw) != 0 && (tail_ & iqt_misaligned) != 0) {
+        tail_ &= ~std::uint64_t{iqt_misaligned};  // the bit reads as 0; the error stops the queue
+        w.fault_event = queue_error(QueueErrorInfo::tail_not_aligned).fault_event;
+      }
+      break;
     case reg::iqa: queue_ = value & (mask(63, 11) | mask(2, 0)); break;
     case reg::ics:
       if ((word & ics_iwc) == 0) break;

@@ -1,33 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// VtdUnit's translation path. VT-d specification rev 4.1, chapter 3.
+// VtdUnit's translation path: legacy mode, and what is before both modes. VT-d specification rev 4.1, chapter 3.
 #include "models/iommu/vtd/unit.hpp"
 
 #include <algorithm>
 
+#include "models/iommu/vtd/answer.hpp"
+
 namespace gnomon::iommu {
 namespace {
-
-constexpr std::uint64_t interrupt_first = 0xfee00000;
-constexpr std::uint64_t interrupt_end = 0xfef00000;
-
-/// Bytes from `iova` to `last`, cut where the interrupt range begins.
-std::uint64_t up_to_interrupt_range(Iova iova, std::uint64_t last) {
-  return (iova.value < interrupt_first ? std::min(last, interrupt_first - 1) : last) - iova.value + 1;
-}
-
-void pass_through(Translation& t, Iova iova, std::uint64_t last) {
-  t.kind = Translation::Kind::pass_through;
-  t.hpa = Hpa{iova.value};
-  t.bytes = up_to_interrupt_range(iova, last);
-  t.permissions = pgtable::read_write;
-}
-
-void translated(Translation& t, Iova iova, const pgtable::Mapping& m) {
-  t.kind = Translation::Kind::translated;
-  t.hpa = m.hpa;
-  t.bytes = up_to_interrupt_range(iova, iova.value | (m.page_bytes - 1));
-  t.permissions = m.permissions;
-}
 
 const IommuConfig& validated(const IommuConfig& config) {
   validate(config);
@@ -36,25 +16,32 @@ const IommuConfig& validated(const IommuConfig& config) {
 
 }  // namespace
 
-VtdUnit::VtdUnit(const IommuConfig& config, const PhysicalMemory& memory)
+VtdUnit::VtdUnit(const IommuConfig& config, PhysicalMemory& memory)
     : config_(validated(config)),
       memory_(memory),
       format_{config.host_address_width, config.large_pages, config.snoop_control},
       iotlb_(config.iotlb_sets, config.iotlb_ways),
       walk_cache_(config),
       context_cache_(config.context_cache_entries),
+      scalable_(config_, memory, iotlb_, walk_cache_),
       faults_(config.fault_records) {}
 
 Translation VtdUnit::translate(SourceId sid, Iova iova, Access access) {
   Translation t;
-  if (iova.value - interrupt_first < interrupt_end - interrupt_first) {
+  if (in_interrupt_range(iova.value)) {
     t.kind =
         access == Access::write ? Translation::Kind::interrupt_request : Translation::Kind::unsupported_request;
     t.bytes = interrupt_end - iova.value;
     return t;
   }
   if ((status_ & vtd::gcmd::te) == 0) {
-    pass_through(t, iova, ~std::uint64_t{0});
+    answer_pass_through(t, iova, ~std::uint64_t{0});
+    return t;
+  }
+  if (scalable()) {
+    if (const auto failed = scalable_.translate(root_table(), sid, iova, access, t)) {
+      return fault(t, failed->reason, sid, iova, access, failed->fpd);
+    }
     return t;
   }
 
@@ -76,14 +63,14 @@ Translation VtdUnit::translate(SourceId sid, Iova iova, Access access) {
     return fault(t, vtd::FaultReason::address_beyond_mgaw, sid, iova, access, context.fpd);
   }
   if (context.tt == vtd::TranslationType::pass_through) {
-    pass_through(t, iova, (std::uint64_t{1} << bits) - 1);
+    answer_pass_through(t, iova, (std::uint64_t{1} << bits) - 1);
     return t;
   }
 
   const auto cached = iotlb_.lookup({context.did, no_pasid}, iova);
   if (cached && allows(cached->permissions, access)) {
     t.iotlb_hit = true;
-    translated(t, iova, *cached);
+    answer_translated(t, iova, *cached);
     return t;
   }
   // A cached translation that does not permit the access is not trusted to deny it: the walk starts at the root.
@@ -105,14 +92,14 @@ std::optional<vtd::FaultReason> VtdUnit::walk_and_fill(const vtd::ContextEntry& 
   }
   t.walk_level = static_cast<std::uint8_t>(start.level);
   const WalkResult result = walk(
-      format_, start, iova, access, [this](Hpa a) { return read_entry(a); },
+      format_, start, iova, access, [this](Hpa a) { return read_table<std::uint64_t>(memory_, a); },
       [&](const WalkStart& table) {
         if (walk_cache_.insert(tag, iova, table)) ++t.walk_evicted;
       });
   t.walk_reads = static_cast<std::uint8_t>(result.reads);
   if (result.fault) return result.fault;
   t.iotlb_evicted = iotlb_.insert(tag, iova, result.mapping);
-  translated(t, iova, result.mapping);
+  answer_translated(t, iova, result.mapping);
   return std::nullopt;
 }
 
@@ -132,14 +119,8 @@ Translation& VtdUnit::fault(Translation& t, vtd::FaultReason reason, SourceId si
   return t;
 }
 
-std::optional<std::uint64_t> VtdUnit::read_entry(Hpa address) const {
-  if (address.value > memory_.size() - sizeof(std::uint64_t)) return std::nullopt;
-  return memory_.read<std::uint64_t>(address);
-}
-
-std::optional<vtd::Bits128> VtdUnit::read_entry_128(Hpa address) const {
-  if (address.value > memory_.size() - sizeof(vtd::Bits128)) return std::nullopt;
-  return memory_.read<vtd::Bits128>(address);
+bool VtdUnit::scalable() const {
+  return config_.scalable_mode && vtd::ttm_of(root_) == vtd::TranslationTableMode::scalable;
 }
 
 // Root table, then context table (section 3.4). `entry.fpd` is set only where a context entry was read.
@@ -153,7 +134,7 @@ VtdUnit::ContextFetch VtdUnit::fetch_context(SourceId sid) const {
   const unsigned bus = sid.value >> 8;
   const unsigned devfn = sid.value & 0xffu;
   r.reads = 1;
-  const auto raw_root = read_entry_128(Hpa{root_ & vtd::mask(63, 12)} + bus * sizeof(vtd::Bits128));
+  const auto raw_root = read_table<vtd::Bits128>(memory_, root_table() + bus * sizeof(vtd::Bits128));
   if (!raw_root) {
     r.fault = FaultReason::root_table_inaccessible;
     return r;
@@ -168,7 +149,7 @@ VtdUnit::ContextFetch VtdUnit::fetch_context(SourceId sid) const {
     return r;
   }
   r.reads = 2;
-  const auto raw_context = read_entry_128(root.ctp + devfn * sizeof(vtd::Bits128));
+  const auto raw_context = read_table<vtd::Bits128>(memory_, root.ctp + devfn * sizeof(vtd::Bits128));
   if (!raw_context) {
     r.fault = FaultReason::context_table_inaccessible;
     return r;
@@ -199,13 +180,15 @@ unsigned VtdUnit::input_bits(const vtd::ContextEntry& entry) const {
 
 std::optional<pgtable::Mapping> VtdUnit::resolve(SourceId sid, Iova iova, Access access) const {
   if ((status_ & vtd::gcmd::te) == 0) return std::nullopt;
-  if (iova.value - interrupt_first < interrupt_end - interrupt_first) return std::nullopt;
+  if (in_interrupt_range(iova.value)) return std::nullopt;
+  if (scalable()) return scalable_.resolve(root_table(), sid, iova, access);
   const ContextFetch context = fetch_context(sid);
   if (context.fault || context.entry.tt == vtd::TranslationType::pass_through) return std::nullopt;
   if ((iova.value >> input_bits(context.entry)) != 0) return std::nullopt;
   const WalkStart root{vtd::levels_of_aw(context.entry.aw), context.entry.ssptptr, pgtable::read_write};
   const WalkResult result = walk(
-      format_, root, iova, access, [this](Hpa a) { return read_entry(a); }, [](const WalkStart&) {});
+      format_, root, iova, access, [this](Hpa a) { return read_table<std::uint64_t>(memory_, a); },
+      [](const WalkStart&) {});
   if (result.fault) return std::nullopt;
   return result.mapping;
 }

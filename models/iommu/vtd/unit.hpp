@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A physical VT-d remapping unit in legacy mode, without time: every call returns what happened and how many reads
-// it took. Source: Intel VT-d specification rev 4.1, chapters 3, 6, 7 and 11.
+// A physical VT-d remapping unit in legacy and scalable mode, without time: every call returns what happened and
+// how many reads it took. Source: Intel VT-d specification rev 4.1, chapters 3, 6, 7 and 11.
 #pragma once
 
 #include <array>
@@ -16,16 +16,20 @@
 #include "models/iommu/vtd/context_cache.hpp"
 #include "models/iommu/vtd/fault_log.hpp"
 #include "models/iommu/vtd/page_walk.hpp"
+#include "models/iommu/vtd/scalable_mode.hpp"
 #include "models/memory/physical_memory.hpp"
 #include "models/spec/vtd/invalidation.hpp"
 
 namespace gnomon::iommu {
 
-/// `memory` must outlive the object; tables and queue are read there at the moment hardware would read them.
+/// `memory` must outlive the object; tables and queue are read there at the moment hardware would read them, and
+/// accessed and dirty bits of first-stage entries are set there.
 class VtdUnit final : public RemappingUnit {
  public:
   /// Throws std::invalid_argument where the configuration is out of range.
-  VtdUnit(const IommuConfig& config, const PhysicalMemory& memory);
+  VtdUnit(const IommuConfig& config, PhysicalMemory& memory);
+  VtdUnit(const VtdUnit&) = delete;
+  VtdUnit& operator=(const VtdUnit&) = delete;
 
   Translation translate(SourceId sid, Iova iova, Access access) override;
   std::optional<pgtable::Mapping> resolve(SourceId sid, Iova iova, Access access) const override;
@@ -59,6 +63,7 @@ class VtdUnit final : public RemappingUnit {
   const Iotlb& iotlb() const { return iotlb_; }
   const WalkCache& walk_cache() const { return walk_cache_; }
   const ContextCache& context_cache() const { return context_cache_; }
+  const ScalableMode& scalable_mode() const { return scalable_; }
 
  private:
   struct ContextFetch {
@@ -66,8 +71,8 @@ class VtdUnit final : public RemappingUnit {
     vtd::ContextEntry entry{};
     std::uint8_t reads = 0;
   };
-  std::optional<std::uint64_t> read_entry(Hpa address) const;
-  std::optional<vtd::Bits128> read_entry_128(Hpa address) const;
+  bool scalable() const;
+  Hpa root_table() const { return Hpa{root_ & vtd::mask(63, 12)}; }
   ContextFetch fetch_context(SourceId sid) const;
   std::optional<vtd::FaultReason> check_context(const vtd::ContextEntry& entry) const;
   unsigned input_bits(const vtd::ContextEntry& entry) const;
@@ -75,12 +80,18 @@ class VtdUnit final : public RemappingUnit {
                                                 bool use_walk_cache, Translation& t);
   Translation& fault(Translation& t, vtd::FaultReason reason, SourceId sid, Iova iova, Access access, bool fpd);
 
-  InvalidationStep queue_error(vtd::QueueErrorInfo info);
+  std::uint64_t descriptor_width() const;
+  InvalidationStep run_descriptor(Hpa address);
+  QueueError queue_error(vtd::QueueErrorInfo info);
+  void invalidate_pages(const vtd::IotlbInvalidate& d, IotlbInvalidated& done);
   InvalidationStep execute(const vtd::ContextCacheInvalidate& d);
   InvalidationStep execute(const vtd::IotlbInvalidate& d);
   InvalidationStep execute(const vtd::DeviceTlbInvalidate& d);
   InvalidationStep execute(const vtd::InterruptEntryCacheInvalidate& d);
   InvalidationStep execute(const vtd::InvalidationWait& d);
+  InvalidationStep execute(const vtd::PasidIotlbInvalidate& d);
+  InvalidationStep execute(const vtd::PasidCacheInvalidate& d);
+  InvalidationStep execute(const vtd::PasidDeviceTlbInvalidate& d);
   InvalidationStep execute(const vtd::IllegalDescriptor& d);
 
   std::uint64_t read_register(std::uint32_t offset) const;
@@ -88,11 +99,12 @@ class VtdUnit final : public RemappingUnit {
   void command(std::uint32_t value);
 
   IommuConfig config_;
-  const PhysicalMemory& memory_;
+  PhysicalMemory& memory_;
   SecondStageFormat format_;
   Iotlb iotlb_;
   WalkCache walk_cache_;
   ContextCache context_cache_;
+  ScalableMode scalable_;
   FaultLog faults_;
 
   std::uint32_t status_ = 0;  // GSTS

@@ -123,6 +123,7 @@ class ControllerCore {
   Time aggregation_time_;
   std::vector<Aggregation> aggregation_;  // by vector
 
+  std::uint64_t completions_ = 0;  // of I/O commands, for the planted fault that loses one
   std::vector<Segment> late_;  // the planted fault's pages still to be read
   std::vector<std::uint32_t> late_free_;
   std::array<std::byte, page_size> page_{};  // one structure at a time, during a call of the bus

@@ -82,6 +82,7 @@ void ControllerCore::entries_landed(Time at, std::uint32_t queue, std::uint32_t 
 }
 
 void ControllerCore::complete(Time at, std::uint32_t command) {
+  if (slots_[command].queue != 0 && ++completions_ == faults_.lose_completion) return;
   CompletionQueue& queue = completion_[submission_[slots_[command].queue].completion_queue];
   if (queue.waiting_first == no_command && !queue.full()) return post(at, command, queue);
   slots_[command].next = no_command;

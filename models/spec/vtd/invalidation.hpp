@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Queued-invalidation descriptors of 128 bits. Decoding is total: what hardware would refuse is an
+// Queued-invalidation descriptors of 128 and of 256 bits. Decoding is total: what hardware would refuse is an
 // IllegalDescriptor. Source: Intel VT-d specification rev 4.1, section 6.5.2. Field names are the specification's.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include "models/base/address.hpp"
 #include "models/spec/vtd/bits128.hpp"
 #include "models/spec/vtd/registers.hpp"
+#include "models/spec/vtd/scalable_tables.hpp"
 
 namespace gnomon::vtd {
 
@@ -69,21 +70,62 @@ struct InvalidationWait {
   constexpr bool operator==(const InvalidationWait&) const = default;
 };
 
+/// Section 6.5.2.4: first-stage and nested translations. 256 bits. 00b and 01b are reserved.
+enum class PasidGranularity : std::uint8_t { pasid = 0b10, pages = 0b11 };
+struct PasidIotlbInvalidate {
+  PasidGranularity g = PasidGranularity::pasid;
+  DomainId did{};
+  std::uint32_t pasid = 0;  ///< 20 bits
+  std::uint8_t am = 0;      ///< address mask, as of IotlbInvalidate
+  bool ih = false;          ///< invalidation hint
+  Iova addr{};              ///< page aligned
+  constexpr bool operator==(const PasidIotlbInvalidate&) const = default;
+};
+
+/// Section 6.5.2.2. 256 bits. 10b is reserved.
+enum class PasidCacheGranularity : std::uint8_t { domain = 0b00, pasid = 0b01, global = 0b11 };
+struct PasidCacheInvalidate {
+  PasidCacheGranularity g = PasidCacheGranularity::global;
+  DomainId did{};
+  std::uint32_t pasid = 0;  ///< 20 bits
+  constexpr bool operator==(const PasidCacheInvalidate&) const = default;
+};
+
+/// Section 6.5.2.6. 256 bits.
+struct PasidDeviceTlbInvalidate {
+  std::uint8_t mip = 0;  ///< maximum invalidations pending, 5 bits
+  SourceId sid{};
+  SourceId pfsid{};
+  std::uint32_t pasid = 0;  ///< 20 bits
+  bool g = false;           ///< of all PASIDs
+  bool s = false;           ///< more than a page, as of DeviceTlbInvalidate
+  Iova addr{};
+  constexpr bool operator==(const PasidDeviceTlbInvalidate&) const = default;
+};
+
 /// Sets FSTS.IQE (section 6.5.2.10).
 struct IllegalDescriptor {
   QueueErrorInfo reason = QueueErrorInfo::invalid_descriptor_type;
   Bits128 raw{};
+  Bits128 upper{};  ///< bits 255:128 where it is so wide
   constexpr bool operator==(const IllegalDescriptor&) const = default;
 };
 
 using InvalidationDescriptor = std::variant<ContextCacheInvalidate, IotlbInvalidate, DeviceTlbInvalidate,
-                                            InterruptEntryCacheInvalidate, InvalidationWait, IllegalDescriptor>;
+                                            InterruptEntryCacheInvalidate, InvalidationWait, PasidIotlbInvalidate,
+                                            PasidCacheInvalidate, PasidDeviceTlbInvalidate, IllegalDescriptor>;
 
 inline constexpr std::uint64_t descriptor_bytes = sizeof(Bits128);
+inline constexpr std::uint64_t wide_descriptor_bytes = sizeof(Bits256);
 
 /// Any 128 bits. Types that need 256-bit descriptors (PASID-based ones) are illegal in this width.
 InvalidationDescriptor decode_invalidation_descriptor(Bits128 raw);
+/// Bits 127:0: all of a 128-bit descriptor.
 Bits128 encode(const InvalidationDescriptor& descriptor);
+
+/// Any 256 bits, IQA.DW = 1. Every type is legal in this width; bits 255:128 are reserved in all.
+InvalidationDescriptor decode_wide_invalidation_descriptor(const Bits256& raw);
+Bits256 encode_wide(const InvalidationDescriptor& descriptor);
 
 /// The block of pages an invalidation covers.
 struct PageBlock {
@@ -96,5 +138,6 @@ struct PageBlock {
 /// at 52.
 PageBlock page_block(Iova addr, std::uint8_t am);
 PageBlock page_block(const DeviceTlbInvalidate& d);
+PageBlock page_block(const PasidDeviceTlbInvalidate& d);
 
 }  // namespace gnomon::vtd

@@ -70,6 +70,7 @@ constexpr std::uint64_t queue_bytes(std::uint64_t iqa) {
 }
 inline constexpr std::uint64_t iqa_dw = 1u << 11;
 inline constexpr std::uint64_t queue_offset_mask = mask(18, 4);  ///< IQH.QH and IQT.QT for 128-bit descriptors
+inline constexpr std::uint64_t iqt_misaligned = 1u << 4;         ///< of IQT: reserved for 256-bit descriptors
 
 /// IQERCD.IQEI: why FSTS.IQE is set.
 enum class QueueErrorInfo : std::uint8_t {
@@ -78,7 +79,8 @@ enum class QueueErrorInfo : std::uint8_t {
   fetch_error = 2,
   invalid_descriptor_type = 3,
   reserved_field = 4,
-  invalid_descriptor_width = 5,
+  invalid_descriptor_width = 5,  ///< DW is 1 without ECAP.SMTS
+  tail_not_aligned = 6,          ///< bit 4 of IQT was written as 1 with 256-bit descriptors
 };
 
 /// RTADDR.TTM, bits 11:10.

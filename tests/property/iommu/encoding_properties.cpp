@@ -4,7 +4,9 @@
 
 #include "models/spec/vtd/capabilities.hpp"
 #include "models/spec/vtd/fault.hpp"
+#include "models/spec/vtd/first_stage.hpp"
 #include "models/spec/vtd/invalidation.hpp"
+#include "models/spec/vtd/pasid_table_entry.hpp"
 #include "models/spec/vtd/translation_tables.hpp"
 
 using namespace gnomon;
@@ -45,6 +47,28 @@ InvalidationDescriptor descriptor() {
   }
 }
 
+InvalidationDescriptor wide_descriptor() {
+  const Iova addr{any64() & mask(63, 12)};
+  const auto pasid = below<std::uint32_t>(1 << 20);
+  switch (below<unsigned>(4)) {
+    case 0:
+      return PasidIotlbInvalidate{static_cast<PasidGranularity>(below<std::uint8_t>(2) + 2),
+                                  domain(),
+                                  pasid,
+                                  below<std::uint8_t>(64),
+                                  flip(),
+                                  addr};
+    case 1: {
+      constexpr PasidCacheGranularity all[] = {PasidCacheGranularity::domain, PasidCacheGranularity::pasid,
+                                               PasidCacheGranularity::global};
+      return PasidCacheInvalidate{all[below(3)], domain(), pasid};
+    }
+    case 2:
+      return PasidDeviceTlbInvalidate{below<std::uint8_t>(32), source(), source(), pasid, flip(), flip(), addr};
+    default: return descriptor();
+  }
+}
+
 }  // namespace
 
 TEST_CASE("decode(encode(x)) == x") {
@@ -70,6 +94,23 @@ TEST_CASE("decode(encode(x)) == x") {
   rc::prop("invalidation descriptor", [] {
     const InvalidationDescriptor d = descriptor();
     RC_ASSERT(decode_invalidation_descriptor(encode(d)) == d);
+  });
+  rc::prop("256-bit invalidation descriptor", [] {
+    const InvalidationDescriptor d = wide_descriptor();
+    RC_ASSERT(decode_wide_invalidation_descriptor(encode_wide(d)) == d);
+  });
+  rc::prop("scalable tables", [] {
+    const ScalableRootEntry root = decode_scalable_root_entry({any64(), any64()});
+    RC_ASSERT(decode_scalable_root_entry(encode(root)) == root);
+    const ScalableContextEntry context = decode_scalable_context_entry({{any64(), any64(), any64(), any64()}});
+    RC_ASSERT(decode_scalable_context_entry(encode(context)) == context);
+    RC_ASSERT(!scalable_context_entry_reserved_set(encode(context), 64));
+    const PasidDirectoryEntry directory = decode_pasid_directory_entry(any64());
+    RC_ASSERT(decode_pasid_directory_entry(encode(directory)) == directory);
+    PasidTableEntry entry = decode_pasid_table_entry({{any64(), any64(), any64(), 0, 0, 0, 0, 0}});
+    RC_ASSERT(decode_pasid_table_entry(encode(entry)) == entry);
+    const FirstStagePte pte = decode_first_stage_pte(any64());
+    RC_ASSERT(decode_first_stage_pte(encode(pte)) == pte);
   });
   rc::prop("fault record", [] {
     const FaultRecord r{Iova{any64() & mask(63, 12)},
@@ -100,6 +141,12 @@ TEST_CASE("descriptor decoding is total") {
     const InvalidationDescriptor d = decode_invalidation_descriptor(raw);
     RC_CLASSIFY(std::holds_alternative<IllegalDescriptor>(d), "illegal");
     RC_ASSERT(encode(d) == raw);
+  });
+  rc::prop("any 256 bits decode, and encode back to themselves", [] {
+    Bits256 raw = encode_wide(wide_descriptor());
+    if (flip()) raw.word[below(4)] ^= std::uint64_t{1} << below(64);
+    if (below(4) == 0) raw = {{any64(), any64(), any64(), any64()}};
+    RC_ASSERT(encode_wide(decode_wide_invalidation_descriptor(raw)) == raw);
   });
   rc::prop("no single bit of a descriptor is lost", [] {
     Bits128 raw = encode(descriptor());

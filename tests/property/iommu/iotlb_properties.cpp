@@ -2,6 +2,7 @@
 // The IOTLB against a map that never evicts: it may forget, but never remembers what it was not told or told to
 // drop.
 #include <rapidcheck/catch.h>
+#include <iterator>
 #include <map>
 #include <tuple>
 #include <vector>
@@ -40,7 +41,7 @@ CacheTag any_tag() {
 Iova any_iova() {
   return {below(3) << 30 | below(3) << 21 | below(40) << 12 | below(4096)};
 }
-constexpr std::uint64_t sizes[] = {1u << 12, 1u << 21, 1u << 30};
+constexpr std::uint64_t sizes[] = {1u << 12, 1u << 13, 1u << 16, 1u << 21, 1u << 25, 1u << 30};
 
 void operate(Iotlb& tlb, Reference& ref) {
   const auto domain = DomainId{static_cast<std::uint16_t>(below(3))};
@@ -69,7 +70,7 @@ void operate(Iotlb& tlb, Reference& ref) {
     default: {
       const CacheTag tag = any_tag();
       const Iova iova = any_iova();
-      const std::uint64_t bytes = sizes[below(3)];
+      const std::uint64_t bytes = sizes[below(std::size(sizes))];
       const Hpa page{below(1000) * bytes};
       tlb.insert(tag, iova, {page + iova.value % bytes, bytes, pgtable::read_write});
       ref.entries[{tag.domain.value, tag.pasid.value, bytes, iova.value / bytes}] = {page, bytes,

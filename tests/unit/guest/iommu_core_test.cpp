@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,11 @@ class ScriptedDriver final : public IommuDriver {
 
   std::uint32_t domain() const override { return 1; }
   PageSizeBitmap page_sizes() const override { return sizes_; }
+  std::optional<Gpa> iova_to_phys(Iova iova) const override {
+    const auto found = mapped.find(iova.page());
+    if (found == mapped.end()) return std::nullopt;
+    return Gpa::from_page(found->second) + iova.offset_in_page();
+  }
   MapOutcome map_pages(Cpu&, Iova iova, Gpa gpa, PageChoice pages, DmaAccess) override {
     calls.push_back("map " + text(iova, pages));
     MapOutcome out;

@@ -181,6 +181,13 @@ TEST_CASE("claimed sizes are made of the leaves there are", "[plain_driver]") {
   CHECK(vtd.driver.table().find(Iova::from_page(700))->bytes == 512 * page_size);
 }
 
+TEST_CASE("the software walk ends in a leaf, at the address's place in it", "[plain_driver]") {
+  Plain b(plain_vtd);
+  b.map(512, 1024, 512);
+  CHECK(b.driver.iova_to_phys(Iova::from_page(700) + 0x123) == Gpa::from_page(1024 + 188) + 0x123);
+  CHECK_FALSE(b.driver.iova_to_phys(Iova::from_page(1024)));
+}
+
 TEST_CASE("holes: VT-d goes on, AMD stops", "[plain_driver]") {
   Plain vtd(plain_vtd), amd(plain_amd_v1);
   for (auto* b : {&vtd, &amd}) {

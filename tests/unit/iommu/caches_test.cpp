@@ -48,6 +48,24 @@ TEST_CASE("IOTLB: three page sizes side by side") {
   CHECK(tlb.lookup(in(1), Iova{0x1fff})->hpa == Hpa{0x7fff});
 }
 
+TEST_CASE("IOTLB: leaves of any power of two") {
+  Iotlb tlb(1, 64);
+  for (unsigned shift = 12; shift < 52; ++shift) {
+    const std::uint64_t bytes = std::uint64_t{1} << shift;
+    tlb.insert(in(1), Iova{bytes + 5}, leaf(5, bytes));
+  }
+  CHECK(tlb.size() == 40);
+  for (unsigned shift = 12; shift < 52; ++shift) {
+    const std::uint64_t bytes = std::uint64_t{1} << shift;
+    CHECK(tlb.lookup(in(1), Iova{2 * bytes - 1}) == Mapping{Hpa{bytes - 1}, bytes, read_write});
+  }
+  CHECK(tlb.invalidate_pages(DomainId{1}, Iova{0x1'8000}, 4096) == 1);  // the 64 KiB around it
+  CHECK_FALSE(tlb.lookup(in(1), Iova{0x1'0000}));
+  CHECK(tlb.invalidate_pages(DomainId{1}, Iova{0}, mib) == 7);  // 4 KiB to 512 KiB without that
+  CHECK(tlb.invalidate_domain(DomainId{1}) == 32);
+  CHECK_FALSE(tlb.lookup(in(1), Iova{gib}));
+}
+
 TEST_CASE("IOTLB: the least recently used of a set is evicted") {
   Iotlb tlb(1, 2);
   CHECK_FALSE(tlb.insert(in(1), Iova{0x1000}, leaf(0xa000)));
@@ -128,6 +146,15 @@ TEST_CASE("walk cache: the deepest table wins, within its span and domain") {
   CHECK(cache.lookup(in(1), Iova{gib}, 4)->level == 1);
   CHECK(cache.invalidate_domain(DomainId{1}) == 1);
   CHECK_FALSE(cache.lookup(in(1), Iova{gib}, 4));
+}
+
+TEST_CASE("walk cache: tables of level 5 are not cached") {
+  WalkCache cache(IommuConfig{});
+  CHECK_FALSE(cache.insert(in(1), Iova{gib}, {5, Hpa{0x5000}, read_write}));
+  CHECK_FALSE(cache.lookup(in(1), Iova{gib}, 6));
+  cache.insert(in(1), Iova{gib}, {4, Hpa{0x4000}, read_write});
+  CHECK(cache.lookup(in(1), Iova{gib}, 6) == WalkStart{4, Hpa{0x4000}, read_write});
+  CHECK_FALSE(cache.lookup(in(1), Iova{std::uint64_t{1} << 48}, 6));
 }
 
 TEST_CASE("walk cache: a level without entries remembers nothing") {

@@ -41,7 +41,7 @@ class RandomEvents {
 
   trace::Event any() {
     using namespace trace;
-    switch (random_.below(38)) {
+    switch (random_.below(44)) {
       case 0: return WindowOpened{few()};
       case 1: return WindowClosed{few()};
       case 2: return IoSubmitted{++next_io_, page(), bytes(), few(), few(), one_of<Direction>(2), few()};
@@ -79,6 +79,12 @@ class RandomEvents {
       case 34: return CommandCompleted{few(), few(), few(), 0};
       case 35: return VerdictRaised{page(), bytes(), one_of<Verdict>(7), few()};
       case 36: return GuestTableRead{random_.below(1u << 20)};
+      case 37: return DmaApiRound{span(), span(), few(), few()};
+      case 38: return VfioTornDown{span(), span(), few(), few(), few(), few()};
+      case 39: return PacketsDropped{bytes(), few(), few(), few() + 1, 0};
+      case 40: return PollReturned{past(), bytes(), few(), few(), few(), few(), few(), few(), few() & 1, 0};
+      case 41: return StreamMoved{bytes(), few(), few(), one_of<Direction>(2), 0};
+      case 42: return DriverCallsMade{few(), few()};
       default:
         return DmaBurst{page(), page(), bytes(), now_ + span(), few(), few(), few() & 1, few() & 1, few(), 0};
     }
@@ -89,6 +95,6 @@ class RandomEvents {
   u64 next_io_ = 1;
 };
 
-static_assert(std::variant_size_v<trace::Event> == 38, "every kind of event has its case above");
+static_assert(std::variant_size_v<trace::Event> == 44, "every kind of event has its case above");
 
 }  // namespace gnomon::test

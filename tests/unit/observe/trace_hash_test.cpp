@@ -110,3 +110,20 @@ TEST_CASE("asking for the value in between changes nothing") {
   }
   CHECK(asked.value() == hash(events));
 }
+
+TEST_CASE("checkpoints: the hash of every prefix they name, at counts that do not depend on the run", "[hash]") {
+  const auto events = stream(3, 5000);
+  TraceHash running;
+  for (const Timed& t : events) running.on_event(t.at, t.event);
+  std::uint64_t count = 0;
+  for (const TraceHash::Checkpoint& checkpoint : running.checkpoints()) {
+    CHECK(checkpoint.events == TraceHash::checkpoint_after(count));
+    count = checkpoint.events;
+    const std::vector<Timed> prefix(events.begin(), events.begin() + static_cast<std::ptrdiff_t>(count));
+    CHECK(checkpoint.hash == reference(prefix));
+    CHECK(checkpoint.at == prefix.back().at);
+  }
+  CHECK(count > 5000 - 5000 / 32);
+  CHECK(running.value() == reference(events));
+  CHECK(running.checkpoints_text().find("\n5000 ") != std::string::npos);
+}

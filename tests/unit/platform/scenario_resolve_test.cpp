@@ -167,11 +167,14 @@ TEST_CASE("every fault has a key, and every key reaches its switch", "[scenario]
                              f.viommu.unmap_first_piece_only, f.viommu.unmap_past_end,
                              f.vfio.skip_invalidation,        f.vfio.leak_pins,
                              f.iommu.ignore_psi_mask,         f.iommu.ignore_domain_invalidation,
-                             f.iommu.keep_walk_cache,         f.nvme.late_dma};
+                             f.iommu.keep_walk_cache,         f.iommu.ignore_pasid_invalidation,
+                             f.iommu.keep_nested_walk_cache,  f.iommu.keep_nested_entries,
+                             f.iommu.keep_pasid_cache,        f.nvme.late_dma};
   };
   const std::vector<std::string> keys{
       "skip_iotlb_sync", "reap_without_flush", "unmap_first_piece_only",     "unmap_past_end",  "skip_invalidation",
-      "leak_pins",       "ignore_psi_mask",    "ignore_domain_invalidation", "keep_walk_cache", "late_dma"};
+      "leak_pins",       "ignore_psi_mask",    "ignore_domain_invalidation", "keep_walk_cache",
+      "ignore_pasid_invalidation", "keep_nested_walk_cache", "keep_nested_entries", "keep_pasid_cache", "late_dma"};
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto found = flags(guest_of("", "[faults]\n" + keys[i] + " = true\n").configuration.faults);
     for (std::size_t j = 0; j < found.size(); ++j) CHECK(found[j] == (i == j));

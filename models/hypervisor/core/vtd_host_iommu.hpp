@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host kernel's driver of a VT-d unit: tables at boot, queued invalidation afterwards.
+// Behaviour of Linux's drivers/iommu/intel/dmar.c on a legacy-mode VT-d unit (6.1, 6.12).
+#pragma once
+
+#include <cstdint>
+
+#include "models/base/address.hpp"
+#include "models/cpu/core/line_monitor.hpp"
+#include "models/cpu/core/processor.hpp"
+#include "models/hypervisor/core/host_iommu.hpp"
+#include "models/memory/physical_memory.hpp"
+#include "models/spec/vtd/invalidation.hpp"
+#include "models/trace/tracer.hpp"
+
+namespace gnomon::hypervisor {
+
+class VtdHostIommu final : public HostIommu {
+ public:
+  VtdHostIommu(PhysicalMemory& memory, PageAllocator& pages, LineMonitor& monitor, RegisterPort& registers,
+                  const HostIommuCosts& costs, unsigned max_address_mask, trace::Tracer& tracer);
+
+  void enable() override;
+  std::unique_ptr<HostTable> make_table(DomainId domain) override;
+  void attach(SourceId device, DomainId domain, HostTable& table) override;
+  /// One page-selective descriptor of the smallest aligned block around the range, domain-selective beyond the
+  /// unit's mask, then a wait descriptor. `leaf_only` is its IH.
+  void invalidate(Processor& processor, DomainId domain, Iova first, Iova last, bool leaf_only) override;
+
+ private:
+  void push(const vtd::InvalidationDescriptor& descriptor);
+  void wait(Processor& processor, std::uint32_t expected);
+
+  PhysicalMemory& memory_;
+  PageAllocator& pages_;
+  LineMonitor& monitor_;
+  RegisterPort& registers_;
+  const HostIommuCosts costs_;
+  const unsigned max_address_mask_;
+  trace::Tracer& tracer_;
+  Hpa root_table_{};
+  Hpa queue_{};
+  Hpa status_{};
+  std::uint32_t tail_ = 0;      // descriptors
+  std::uint32_t sequence_ = 0;  // what the next wait writes
+};
+
+}  // namespace gnomon::hypervisor

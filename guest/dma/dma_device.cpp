@@ -5,6 +5,11 @@
 
 namespace gnomon::guest {
 
+namespace {
+constexpr std::uint64_t whole_pages(std::uint64_t bytes) { return (bytes + page_size - 1) & ~(page_size - 1); }
+constexpr std::uint64_t walk_levels = 4;  // of iova_to_phys
+}  // namespace
+
 int DirectDma::map(Cpu& /*cpu*/, std::span<const Run> runs, DmaAccess /*access*/, DmaMapping& mapping) {
   mapping.segments.clear();
   for (const Run& run : runs) mapping.segments.push_back({Iova{run.start.value}, run.bytes});
@@ -41,25 +46,34 @@ int TranslatedDma::map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, Dm
   cpu.work(cpu.costs().dma_map);
   std::uint64_t bytes = 0;
   for (const Run& run : runs) bytes += run.bytes;
-  const std::uint64_t pages = bytes >> page_shift;
+  const std::uint64_t pages = whole_pages(bytes) >> page_shift;
   const DmaIovaOutcome allocated = policy_.allocate(iovas_, cpu.id(), pages);
   if (allocated.tried_32bit) charge(cpu, allocated.low);
   if (allocated.tried_full) charge(cpu, allocated.full);
   if (!allocated) return ENOMEM;
 
   const Iova iova = Iova::from_page(allocated.pfn);
+  std::vector<Run> padded;
+  if (whole_pages(bytes) != bytes) {
+    padded.assign(runs.begin(), runs.end());
+    padded.back().bytes = whole_pages(padded.back().bytes);
+    runs = padded;
+  }
   if (const MapResult mapped = domain_.map_sg(cpu, iova, runs, access); mapped.error != 0) {
     free_iova(cpu, allocated.pfn, pages);  // Linux does so even where the undoing left something mapped
     return mapped.error;
   }
   mapping.segments.assign(1, {iova, bytes});
+  mapping.single = runs.size() == 1;
   return 0;
 }
 
 void TranslatedDma::unmap(Cpu& cpu, const DmaMapping& mapping) {
-  const DmaSegment segment = mapping.segments.front();
+  const DmaSegment segment{mapping.segments.front().address, whole_pages(mapping.segments.front().bytes)};
   const Time began = cpu.now();
   cpu.work(cpu.costs().dma_unmap);
+  // dma_unmap_page looks up the physical address, bounce buffer or not; a list's unmap does not.
+  if (mapping.single) cpu.work(cpu.costs().table_call + cpu.costs().table_level * walk_levels);
   IotlbGather gather;
   gather.queued = queue_.has_value();
   domain_.unmap_fast(cpu, segment.address, segment.bytes, gather);  // cleared now, in lazy mode too

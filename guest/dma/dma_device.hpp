@@ -21,9 +21,12 @@ struct DmaSegment {
   std::uint64_t bytes = 0;
 };
 
-/// A mapped buffer. Translated: one segment, whatever its runs. Direct: a segment a run.
+/// A mapped buffer. Translated: one segment, whatever its runs. Direct or bounced: a segment a run.
 struct DmaMapping {
   std::vector<DmaSegment> segments;
+  bool single = false;       ///< of dma_map_page or dma_map_single, not of a list
+  bool copy_back = false;    ///< the device writes: bounce buffers are copied back
+  std::vector<Run> bounced;  ///< bounce buffer of each segment, 0 bytes where there is none; else empty
 };
 
 struct DmaDomainOptions {
@@ -37,7 +40,8 @@ struct DmaDomainOptions {
 class DmaDevice {
  public:
   virtual ~DmaDevice() = default;
-  /// Maps the runs (whole pages) into `mapping`. Returns 0, or an errno: ENOMEM without IOVA, or the map's own.
+  /// Maps the runs into `mapping`: one run as dma_map_page does, more as dma_map_sg. A run begins with a page; what
+  /// does not fill its last page is mapped with it. Returns 0, or an errno: ENOMEM without IOVA, or the map's own.
   virtual int map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) = 0;
   virtual void unmap(Cpu& cpu, const DmaMapping& mapping) = 0;
 };

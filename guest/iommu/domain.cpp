@@ -58,7 +58,9 @@ MapResult IommuDomain::map_sg(Cpu& cpu, Iova iova, std::span<const Run> runs, Dm
   MapResult result;
   for (std::size_t i = 0; i < runs.size() && result.error == 0;) {
     Run run = runs[i++];
+    const std::size_t first = i;
     while (i < runs.size() && runs[i].start == run.start + run.bytes) run.bytes += runs[i++].bytes;
+    cpu.work(cpu.costs().scatter_element * (i - first + 1));
     const auto outcome = map_run(cpu, iova + mapped, run, access);
     mapped += outcome.mapped;
     result.error = outcome.error;

@@ -32,6 +32,7 @@ class KernelMemory final : public pgtable::TableMemory<GpaSpace> {
     return taken;
   }
   void free(Gpa page) override { free_.push_back(page); }
+  Gpa allocate_block(std::uint64_t bytes) override { return allocate_ring(bytes, bytes); }
 
   /// Zeroed and contiguous, for good: rings and tables of a device. `alignment`: a power of two >= a page.
   Gpa allocate_ring(std::uint64_t bytes, std::uint64_t alignment = page_size) {

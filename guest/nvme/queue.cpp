@@ -56,7 +56,9 @@ void NvmeDriver::Queue::submit(Cpu& cpu, BlockRequest& request) {
 }
 
 std::span<const Run> NvmeDriver::Queue::runs_of(const Part& part, std::vector<Run>& storage) {
-  if (part.bytes == part.request->bytes) return part.request->buffer;
+  std::uint64_t whole = 0;
+  for (const Run& run : part.request->buffer) whole += run.bytes;
+  if (part.bytes == whole) return part.request->buffer;  // a buffer may be larger than its request
   storage.clear();
   std::uint64_t skip = part.begin;
   std::uint64_t left = part.bytes;

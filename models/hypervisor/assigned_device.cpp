@@ -78,7 +78,41 @@ void AssignedDevice::sync(const hypervisor::IotlbSyncRange& range) {
   spend(costs.unpin_page * range.pages_to_unpin);
 }
 
+/// At the host's boot no time passes; at run time the VMM maps or unmaps all of guest memory with one ioctl.
+void AssignedDevice::set_bypass(bool on) {
+  if (on == bypass_) return;
+  bypass_ = on;
+  if (on && core_ == nullptr) return;  // start_of_simulation() maps it
+  const hypervisor::HypervisorCosts& costs = host_.costs;
+  if (on) {
+    const auto done = container_.map(Iova{0}, Gpa{0}, host_.ram.size(), hypervisor::DmaAccess::read_write, *this);
+    spend(costs.ioctl_map + costs.pin_batch * done.pin_batches + costs.pin_page * done.pages_pinned);
+    host_.tracer.emit(core_->now(), trace::PagesPinned{done.pages_pinned, host_.pins.pins()});
+  } else {
+    spend(costs.ioctl_unmap);
+    const auto done = container_.unmap_all(*this);
+    core_->sync();
+    host_.tracer.emit(core_->now(), trace::PagesUnpinned{done.pages_unpinned, host_.pins.pins()});
+  }
+}
+
+void AssignedDevice::nest(Gpa root, unsigned levels) {
+  spend(host_.costs.ioctl_nest);
+  host_.iommu.nest(*core_, source_, domain(), *table_, {false, root, levels});
+}
+
+void AssignedDevice::block() {
+  spend(host_.costs.ioctl_nest);
+  host_.iommu.nest(*core_, source_, domain(), *table_, {true, {}, 0});
+}
+
+void AssignedDevice::forward_invalidation(Iova iova, std::uint64_t bytes, bool leaf_only) {
+  spend(host_.costs.ioctl_invalidate);
+  host_.iommu.invalidate_nested(*core_, domain(), iova, bytes, leaf_only);
+}
+
 void AssignedDevice::map_guest_memory() {
+  bypass_ = true;
   const auto done = container_.map(Iova{0}, Gpa{0}, host_.ram.size(), hypervisor::DmaAccess::read_write, *this);
   host_.tracer.emit(global_time(), trace::PagesPinned{done.pages_pinned, host_.pins.pins()});
 }

@@ -34,6 +34,11 @@ class AssignedDevice final : public hypervisor::ShadowTarget, private hypervisor
 
   bool map(Iova iova, Gpa gpa, std::uint64_t bytes, hypervisor::DmaAccess access) override;
   void unmap(Iova iova, std::uint64_t bytes) override;
+  void set_bypass(bool on) override;
+  void nest(Gpa root, unsigned levels) override;
+  void block() override;
+  void forward_invalidation(Iova iova, std::uint64_t bytes, bool leaf_only) override;
+  bool bypass() const { return bypass_; }
   /// Maps all of guest memory, as VFIO does without a vIOMMU.
   void map_guest_memory();
   void close();
@@ -48,6 +53,7 @@ class AssignedDevice final : public hypervisor::ShadowTarget, private hypervisor
   std::unique_ptr<hypervisor::HostTable> table_;
   hypervisor::VfioContainer container_;
   Processor* core_ = nullptr;
+  bool bypass_ = false;  // all of guest memory is mapped
 };
 
 }  // namespace gnomon

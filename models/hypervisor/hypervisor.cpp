@@ -68,7 +68,7 @@ void Hypervisor::start_of_simulation() {
   host_iommu_->enable();
   for (const auto& device : devices_) {
     host_iommu_->attach(device->source(), device->domain(), device->table());
-    if (!viommu_ && !emulated_) device->map_guest_memory();
+    if ((!viommu_ && !emulated_) || device->bypass()) device->map_guest_memory();
   }
 }
 
@@ -161,6 +161,27 @@ std::uint64_t Hypervisor::read_entry(Gpa address) {
   ++entries_read_;
   if (!parts_.ram.contains(address, sizeof(std::uint64_t))) return ~std::uint64_t{0};
   return parts_.ram.read<std::uint64_t>(address);
+}
+
+void Hypervisor::protect(Gpa page, bool on) {
+  on ? static_cast<void>(protected_.insert(page.page())) : static_cast<void>(protected_.erase(page.page()));
+}
+
+void Hypervisor::stored(Processor& vcpu, Gpa address) {
+  if (!protected_.contains(address.page())) return;
+  vcpu.sync();
+  const Time began = vcpu.now();
+  vcpu.spend(costs_.exit + costs_.to_user + costs_.mmio_dispatch);
+  {
+    LockGuard guard(big_lock_, vcpu);
+    for (const auto& device : devices_) device->serve_on(&vcpu);
+    serving_ = &vcpu;
+    emulated_->table_written(address, *this);
+    serving_ = nullptr;
+  }
+  vcpu.spend(costs_.from_user + costs_.entry);
+  vcpu.sync();
+  parts_.tracer.emit(vcpu.now(), trace::VmExit{began.ps(), vcpu.id(), trace::ExitReason::ept_violation});
 }
 
 void Hypervisor::look_up() { serving_->spend(costs_.tree_lookup); }

@@ -8,10 +8,12 @@
 
 #include <functional>
 #include <memory>
+#include <unordered_set>
 #include <vector>
 
 #include "models/cpu/core/line_monitor.hpp"
 #include "models/cpu/core/lock.hpp"
+#include "models/cpu/core/store_trap.hpp"
 #include "models/fabric/payload.hpp"
 #include "models/hypervisor/assigned_device.hpp"
 #include "models/hypervisor/core/config.hpp"
@@ -31,7 +33,10 @@ struct HypervisorParts {
   trace::Tracer& tracer;
 };
 
-class Hypervisor final : public sc_core::sc_module, private hypervisor::RegisterPort, private hypervisor::VmmPort {
+class Hypervisor final : public sc_core::sc_module,
+                         public StoreTrap,
+                         private hypervisor::RegisterPort,
+                         private hypervisor::VmmPort {
  public:
   tlm_utils::simple_target_socket<Hypervisor> trapped{"trapped"};  ///< MMIO that exits: the vIOMMU's registers
   tlm_utils::simple_initiator_socket<Hypervisor> iommu_registers{"iommu_registers"};  ///< of the physical IOMMU
@@ -56,6 +61,8 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
   /// Tears every container down, as the VMM's exit does. No time passes.
   void close();
 
+  void stored(Processor& vcpu, Gpa address) override;
+
   std::uint64_t pins() const { return pins_.pins(); }
 
  private:
@@ -70,6 +77,7 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
   void write(std::uint32_t offset, std::uint64_t value, unsigned bytes) override;
   std::uint64_t read_entry(Gpa address) override;
   void look_up() override;
+  void protect(Gpa page, bool on) override;
   void write_guest(Gpa address, std::uint64_t value, unsigned bytes) override;
 
   const hypervisor::HypervisorConfig config_;
@@ -84,6 +92,7 @@ class Hypervisor final : public sc_core::sc_module, private hypervisor::Register
   Hpa used_index_{};
   std::unique_ptr<hypervisor::EmulatedIommu> emulated_;
   Processor* serving_ = nullptr;     // the thread inside the emulation
+  std::unordered_set<std::uint64_t> protected_;  // guest pages whose stores exit
   std::uint64_t entries_read_ = 0;  // by the command in service
   Processor* io_thread_ = nullptr;
   bool io_thread_idle_ = false;

@@ -72,6 +72,7 @@ void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core
   std::uint64_t value = 0;
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   const auto effect = unit_->write(offset, value, bytes);
+  carry_out(effect.executed);
   if (effect.queue_pending && batch_ == 0) schedule_queue(global_time() + from_sc(delay));
 }
 

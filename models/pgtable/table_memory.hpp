@@ -22,6 +22,9 @@ class TableMemory {
   /// One zeroed page. Throws std::bad_alloc.
   virtual Address<Space> allocate() = 0;
   virtual void free(Address<Space> page) = 0;
+  /// `bytes`, a power of two of at least a page: zeroed, contiguous, aligned to their size. Goes back page by page.
+  /// Throws std::bad_alloc, always where the memory has no such blocks.
+  virtual Address<Space> allocate_block(std::uint64_t /*bytes*/) { throw std::bad_alloc(); }
 };
 
 /// Tables of the host. What is given must outlive the object.
@@ -55,6 +58,14 @@ class GuestTableMemory final : public TableMemory<GpaSpace> {
     std::memset(page(taken), 0, page_size);
     ++in_use_;
     return taken;
+  }
+  Gpa allocate_block(std::uint64_t bytes) override {
+    const Gpa start{(next_.value + bytes - 1) & ~(bytes - 1)};
+    if (end_.value < bytes || start > end_ - bytes) throw std::bad_alloc();
+    next_ = start + bytes;
+    for (std::uint64_t at = 0; at < bytes; at += page_size) std::memset(page(start + at), 0, page_size);
+    in_use_ += bytes >> page_shift;
+    return start;
   }
   void free(Gpa page) override {
     ram_.write(page, free_list_);

@@ -66,7 +66,7 @@ struct GuestRequest { u64 iova; u64 bytes; u64 gpa; u32 domain; u32 cpu; Request
 struct GuestKick { u64 requests; u32 cpu; u32 suppressed; };
 
 // ---- processors and locks -------------------------------------------------------------------------------------------
-enum class ExitReason : u32 { ept_misconfig, external_interrupt, hlt, msr_write, preemption_timer };
+enum class ExitReason : u32 { ept_misconfig, external_interrupt, hlt, msr_write, preemption_timer, ept_violation, instruction };
 enum class Activity : u32 { task, interrupt, softirq, idle, host };
 
 /// A VM exit, told at the VM entry that ends it.
@@ -126,6 +126,17 @@ struct PollReturned {
 /// iperf read, or had acknowledged, `bytes` of a stream: goodput.
 struct StreamMoved { u64 bytes; u32 stream; u32 cpu; Direction direction; u32 reserved; };
 
+// ---- devices behind a Tegra SMMU -----------------------------------------------------------------------------------
+/// One stretch of maintenance by the Tegra SMMU's driver: the times of its register writes, of cleaning CPU cache lines,
+/// of the barriers that wait for the cleaning, and of reads that wait for the writes.
+struct SmmuMaintained {
+  u64 tlb_ps; u64 cache_ps; u64 barrier_ps; u64 read_back_ps;
+  u32 domain; u32 cpu; Sync kind; u32 lines_cleaned; u32 barriers; u32 register_writes; u32 register_reads; u32 reserved;
+};
+/// A streaming device needed data at `needed_ps`, or by then room for more to write, and got it at `came_ps` only. Told
+/// when the request goes out.
+struct StreamUnderrun { u64 iova; u64 needed_ps; u64 came_ps; u32 device; u32 write; };
+
 // ---- the sanitizer's own voice --------------------------------------------------------------------------------------
 enum class Verdict : u32 {
   stale_dma, missing_invalidation, shadow_divergence, map_invisible, early_reuse, spurious_fault, pin_leak
@@ -137,7 +148,7 @@ using Event = std::variant<
     VmExit, CpuSpan, LockAcquired, LockReleased, InterruptRaised, InterruptTaken, RequestServed, ShadowMapped,
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
     InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead, DmaApiRound, VfioTornDown,
-    PacketsDropped, PollReturned, StreamMoved, DriverCallsMade>;
+    PacketsDropped, PollReturned, StreamMoved, DriverCallsMade, SmmuMaintained, StreamUnderrun>;
 
 namespace detail {
 template <class... E>

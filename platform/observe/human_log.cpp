@@ -89,6 +89,8 @@ struct Line {
   void operator()(const trace::DmaApiRound& e);
   void operator()(const trace::VfioTornDown& e);
   void operator()(const trace::DriverCallsMade& e);
+  void operator()(const trace::SmmuMaintained& e);
+  void operator()(const trace::StreamUnderrun& e);
 };
 
 }  // namespace
@@ -261,6 +263,15 @@ void Line::operator()(const trace::PollReturned& e) {
 }
 void Line::operator()(const trace::StreamMoved& e) {
   say("vCPU {}: stream {}: {} B {}", e.cpu, e.stream, e.bytes, e.direction == trace::Direction::read ? "read" : "acknowledged");
+}
+void Line::operator()(const trace::SmmuMaintained& e) {
+  say("vCPU {}: domain {}: {} lines cleaned in {}, {} barriers in {}, {} registers written in {}, {} read in {}", e.cpu,
+      e.domain, e.lines_cleaned, Us{e.cache_ps}, e.barriers, Us{e.barrier_ps}, e.register_writes, Us{e.tlb_ps},
+      e.register_reads, Us{e.read_back_ps});
+}
+void Line::operator()(const trace::StreamUnderrun& e) {
+  say("device {}: {} at iova {:#x} too late by {}", e.device, e.write != 0 ? "write" : "read", e.iova,
+      Us{e.came_ps - e.needed_ps});
 }
 void Line::operator()(const trace::VerdictRaised& e) {
   say("sanitizer: {}: domain {}, iova {:#x}, {} B", pick(verdicts, e.verdict), e.domain, e.iova, e.bytes);

@@ -90,7 +90,10 @@ void Metrics::count(Time, const trace::UnmapReturned& e) {
 void Metrics::count(Time, const trace::SyncDone& e) { ++syncs_[index_of(e.kind)]; }
 void Metrics::count(Time, const trace::FlushQueueFlushed& e) { ++flushes_[index_of(e.cause)]; }
 
-void Metrics::count(Time, const trace::GuestRequest& e) { ++requests_[index_of(e.type)]; }
+void Metrics::count(Time, const trace::GuestRequest& e) {
+  ++requests_[index_of(e.type)];
+  domain_invalidations_ += e.type == trace::RequestType::invalidate && e.bytes == trace::whole_domain;
+}
 
 void Metrics::count(Time, const trace::GuestKick& e) { ++(e.suppressed != 0 ? kicks_suppressed_ : kicks_); }
 void Metrics::count(Time at, const trace::VmExit& e) { exits_[index_of(e.reason)].add(at.ps() - e.began_ps); }
@@ -179,6 +182,14 @@ void Metrics::add_guest(MetricValues& out) const {
     out.emplace_back("dma_api.map_ns.mean", dma_map_.mean_ns());
     out.emplace_back("dma_api.unmap_ns.mean", dma_unmap_.mean_ns());
   }
+  if (polls_ > 0) {
+    const double seconds = window().seconds();
+    out.emplace_back("net.bits_per_s", seconds > 0 ? number(stream_bytes_) * 8 / seconds : 0);
+    out.emplace_back("net.packets_received", number(poll_packets_));
+    out.emplace_back("net.frames_sent", number(frames_));
+    out.emplace_back("net.packets_dropped", number(packets_dropped_));
+    out.emplace_back("net.polls", number(polls_));
+  }
   if (driver_calls_.map + driver_calls_.unmap > 0) {
     out.emplace_back("api.driver_map_calls", number(driver_calls_.map));
     out.emplace_back("api.driver_unmap_calls", number(driver_calls_.unmap));
@@ -194,6 +205,7 @@ void Metrics::add_guest(MetricValues& out) const {
   out.emplace_back("guest.map_requests", number(requests_[index_of(RequestType::map)]));
   out.emplace_back("guest.unmap_requests", number(requests_[index_of(RequestType::unmap)]));
   out.emplace_back("guest.invalidation_commands", number(requests_[index_of(RequestType::unmap)] + requests_[index_of(RequestType::invalidate)]));
+  out.emplace_back("guest.domain_invalidations", number(domain_invalidations_));
   out.emplace_back("guest.wait_commands", number(requests_[index_of(RequestType::wait)]));
   out.emplace_back("guest.kicks", number(kicks_));
   out.emplace_back("guest.kicks_suppressed", number(kicks_suppressed_));
@@ -242,6 +254,7 @@ void Metrics::add_hardware(MetricValues& out) const {
   out.emplace_back("iotlb.walk_reads", number(walk_reads_));
   out.emplace_back("invalidation.pages_modified", number(pages_modified_));
   out.emplace_back("invalidation.pages_covered", number(pages_covered_));
+  out.emplace_back("invalidation.pages_unmodified", number(pages_covered_ - pages_modified_));
   out.emplace_back("dma.bytes", number(dma_bytes_));
   out.emplace_back("dma.faults", number(faults_));
   out.emplace_back("nvme.submission_doorbells", number(sq_doorbells_));

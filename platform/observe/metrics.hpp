@@ -78,6 +78,13 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::ShadowUnmapped& e);
   void count(Time at, const trace::GuestTableRead& e);
   void count(Time at, const trace::DmaApiRound& e);
+  void count(Time, const trace::StreamMoved& e) { stream_bytes_ += e.bytes; }
+  void count(Time, const trace::PacketsDropped& e) { packets_dropped_ += e.packets; }
+  void count(Time, const trace::PollReturned& e) {
+    ++polls_;
+    poll_packets_ += e.packets;
+    frames_ += e.frames;
+  }
   void count(Time, const trace::DriverCallsMade& e) { driver_calls_ = e; }
   void count(Time at, const trace::VfioTornDown& e) { vfio_ = e; static_cast<void>(at); }
   void count(Time at, const trace::DmaBurst& e);
@@ -106,14 +113,16 @@ class Metrics final : public trace::Sink {
   std::uint64_t bytes_ = 0, io_errors_ = 0, requeues_ = 0;
   std::vector<JobUse> jobs_;
   Sum map_, unmap_, dma_map_, dma_unmap_;
+  std::uint64_t stream_bytes_ = 0, packets_dropped_ = 0, polls_ = 0, poll_packets_ = 0, frames_ = 0;
   trace::VfioTornDown vfio_{};
   trace::DriverCallsMade driver_calls_{};
   std::uint64_t map_pages_ = 0, unmap_pages_ = 0, map_failures_ = 0;
   std::array<std::uint64_t, 4> syncs_{};
   std::array<std::uint64_t, 2> flushes_{};
   std::array<std::uint64_t, 8> requests_{};
+  std::uint64_t domain_invalidations_ = 0;
   std::uint64_t kicks_ = 0, kicks_suppressed_ = 0;
-  std::array<Sum, 5> exits_{};
+  std::array<Sum, std::size(exit_reasons)> exits_{};
   Sum map_ioctls_, unmap_ioctls_;
   std::uint64_t ptes_read_ = 0;
   InvalidationLedger ledger_;

@@ -69,6 +69,8 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::DmaApiRound&) {}
   void operator()(const trace::VfioTornDown&) {}
   void operator()(const trace::DriverCallsMade&) {}
+  void operator()(const trace::SmmuMaintained&) {}  // its SyncDone is drawn
+  void operator()(const trace::StreamUnderrun&) {}
 
  private:
   using Annotations = std::initializer_list<perfetto::Annotation>;

@@ -75,6 +75,7 @@ Sanitizer::~Sanitizer() = default;
 
 trace::KindSet Sanitizer::wants() const {
   using namespace trace;
+  if (!options_.mappings) return kinds<PagesPinned, PagesUnpinned>();
   return kinds<MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, GuestRequest, RequestServed,
                ShadowMapped, ShadowUnmapped, DmaBurst, DmaFault, PagesPinned, PagesUnpinned>();
 }

@@ -53,6 +53,7 @@ struct Exposure {
 
 struct SanitizerOptions {
   bool shadowed = false;  ///< a hypervisor keeps a shadow of the guest's mappings
+  bool mappings = true;   ///< false: no device and no shadow will ever use them, so they are not followed; pins are
   /// Where a guest-physical page lies in host memory.
   std::function<Hpa(Gpa)> to_hpa;
   /// The guest's domain of a device; 0 where the device's addresses are guest-physical (no vIOMMU, or bare metal).

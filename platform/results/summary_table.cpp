@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 
 #include "platform/results/summary.hpp"
 
 namespace gnomon::results {
 namespace {
 
-constexpr std::size_t columns = 9;
-using Row = std::array<std::string, columns>;
+using Row = std::vector<std::string>;
 
 std::string scaled(double value, double step, std::initializer_list<const char*> units) {
   auto unit = units.begin();
@@ -62,57 +62,158 @@ const char* verdict_text(Verdict verdict) {
   return "";
 }
 
-void fill_expectation(const ExpectationResult& r, Row& row) {
-  row[4] = figure_name(r.expected);
-  row[5] = r.expected.status ? r.simulated_status : r.simulated ? figure_text(r.expected, *r.simulated) : "";
-  row[6] = published_text(r.expected);
-  row[7] = error_text(r);
-  row[8] = verdict_text(r.verdict);
+/// Of a workload's table: the sum of metrics of one unit. Where `only_if` is 0 there is nothing to show.
+struct Column {
+  const char* title;
+  std::array<std::string_view, 2> metrics;
+  std::string (*text)(double);
+  std::string_view only_if;
+};
+
+std::string whole(double count) { return fmt::format("{:.0f}", count); }
+
+constexpr std::array fio_columns{Column{"bandwidth", {"io.bw_bytes_per_s"}, bandwidth_text, {}},
+                                 Column{"IOPS", {"io.iops"}, count_text, {}},
+                                 Column{"mean latency", {"io.lat_ns.mean"}, time_text, {}}};
+constexpr Column invalidations{"invalidations", {"guest.invalidation_commands"}, whole, {}};
+constexpr Column waits{"waits", {"guest.wait_commands"}, whole, {}};
+constexpr Column exits{"exits", {"exits.total"}, whole, {}};
+constexpr Column ioctls{"ioctls", {"hypervisor.map_ioctls", "hypervisor.unmap_ioctls"}, whole, {}};
+constexpr std::array api_columns{
+    Column{"map", {"api.map_ns.mean"}, time_text, "api.map_calls"},
+    Column{"unmap", {"api.unmap_ns.mean"}, time_text, "api.unmap_calls"},
+    Column{"driver calls", {"api.driver_map_calls", "api.driver_unmap_calls"}, whole, {}},
+    invalidations,
+    waits,
+    exits,
+    ioctls,
+    Column{"pages covered", {"invalidation.pages_covered"}, whole, {}},
+    Column{"modified", {"invalidation.pages_modified"}, whole, {}},
+    Column{"in all", {"sim.window_ns"}, time_text, {}}};
+constexpr std::array map_benchmark_columns{Column{"rounds", {"dma_api.rounds"}, whole, {}},
+                                           Column{"map", {"dma_api.map_ns.mean"}, time_text, {}},
+                                           Column{"unmap", {"dma_api.unmap_ns.mean"}, time_text, {}},
+                                           invalidations,
+                                           waits,
+                                           exits,
+                                           ioctls};
+constexpr std::array vfio_columns{Column{"map", {"vfio.map_ns"}, time_text, {}},
+                                  Column{"unmap", {"vfio.unmap_ns"}, time_text, {}},
+                                  Column{"runs", {"vfio.runs"}, whole, {}},
+                                  Column{"regions", {"vfio.regions"}, whole, {}},
+                                  Column{"syncs", {"vfio.syncs"}, whole, {}},
+                                  Column{"software walks", {"vfio.software_walks"}, whole, {}},
+                                  invalidations};
+
+/// The columns that matter to the workload, which is known by what its runs report.
+std::span<const Column> columns_of(const ScenarioResult& result) {
+  const auto reported = [&](std::string_view metric) {
+    return std::any_of(result.variants.begin(), result.variants.end(), [&](const VariantResult& v) {
+      return std::any_of(v.metrics.begin(), v.metrics.end(), [&](const auto& m) { return m.first == metric; });
+    });
+  };
+  if (reported("vfio.map_ns")) return vfio_columns;
+  if (reported("dma_api.rounds")) return map_benchmark_columns;
+  if (reported("api.driver_map_calls")) return api_columns;
+  return fio_columns;
+}
+
+std::string cell(const VariantResult& v, const Column& column) {
+  double sum = 0;
+  bool any = false;
+  for (const std::string_view metric : column.metrics) {
+    const auto value = metric.empty() ? std::nullopt : v.metric(metric);
+    any = any || value;
+    sum += value.value_or(0);
+  }
+  const bool blank = !any || (!column.only_if.empty() && v.metric(column.only_if).value_or(0) == 0);
+  return blank ? std::string{} : column.text(sum);
+}
+
+constexpr std::array<const char*, 5> judgement{"figure", "simulated", "published", "error", "verdict"};
+
+/// `row` without the cells of judgement.
+Row judged(Row row, const ExpectationResult& r) {
+  row.push_back(figure_name(r.expected));
+  row.push_back(r.expected.status ? r.simulated_status : r.simulated ? figure_text(r.expected, *r.simulated) : "");
+  row.push_back(published_text(r.expected));
+  row.push_back(error_text(r));
+  row.emplace_back(verdict_text(r.verdict));
+  return row;
+}
+
+/// What was said of many variants at once, and holds of this one, is told below the table.
+bool has_row(const ExpectationResult& r, const VariantResult& v) {
+  return r.expected.variant == v.name && (r.expected.pattern.empty() || r.verdict == Verdict::fails);
 }
 
 std::vector<Row> rows_of(const ScenarioResult& result) {
-  std::vector<Row> rows{
-      {"variant", "bandwidth", "IOPS", "mean latency", "figure", "simulated", "published", "error", "verdict"}};
+  const std::span<const Column> columns = columns_of(result);
+  Row head{"variant"};
+  for (const Column& column : columns) head.emplace_back(column.title);
+  head.insert(head.end(), judgement.begin(), judgement.end());
+  std::vector<Row> rows{std::move(head)};
   for (const VariantResult& v : result.variants) {
-    Row row;
-    row[0] = v.name;
-    const auto cell = [&](std::string_view metric, std::string (*text)(double)) {
-      const auto value = v.metric(metric);
-      return value ? text(*value) : std::string{};
-    };
-    row[1] = cell("io.bw_bytes_per_s", bandwidth_text);
-    row[2] = cell("io.iops", count_text);
-    row[3] = cell("io.lat_ns.mean", time_text);
-    if (v.status != "ok") row[8] = v.status;
+    Row row{v.name};
+    for (const Column& column : columns) row.push_back(cell(v, column));
+    const Row blank(row.size());
     bool first = true;
     for (const ExpectationResult& e : result.expectations) {
-      if (e.expected.variant != v.name) continue;
-      if (!first) rows.push_back(row), row = Row{};
+      if (!has_row(e, v)) continue;
+      rows.push_back(judged(first ? row : blank, e));
       first = false;
-      fill_expectation(e, row);
     }
-    rows.push_back(row);
+    if (!first) continue;
+    row.resize(row.size() + judgement.size());
+    if (v.status != "ok") row.back() = v.status;
+    rows.push_back(std::move(row));
   }
   return rows;
 }
 
 std::string layout(const std::vector<Row>& rows) {
-  std::array<std::size_t, columns> width{};
+  const std::size_t columns = rows.front().size();
+  const std::size_t figure = columns - judgement.size();
+  std::vector<std::size_t> width(columns);
   for (const Row& row : rows)
     for (std::size_t i = 0; i < columns; ++i) width[i] = std::max(width[i], row[i].size());
   bool any_figure = false;
-  for (std::size_t r = 1; r < rows.size(); ++r) any_figure = any_figure || !rows[r][4].empty();
+  for (std::size_t r = 1; r < rows.size(); ++r) any_figure = any_figure || !rows[r][figure].empty();
   std::string out;
   for (const Row& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < columns; ++i) {
-      if (!any_figure && i >= 4 && i <= 7) continue;
-      const bool left = i == 0 || i == 4 || i == 8;
+      if (!any_figure && i >= figure && i + 1 < columns) continue;
+      const bool left = i == 0 || i == figure || i + 1 == columns;
       line += left ? fmt::format("{:<{}}  ", row[i], width[i]) : fmt::format("{:>{}}  ", row[i], width[i]);
     }
     line.resize(line.find_last_not_of(' ') + 1);
     out += line;
     out.push_back('\n');
+  }
+  return out;
+}
+
+/// A line for each expectation of several variants.
+std::string patterns_text(const ScenarioResult& result) {
+  std::string out;
+  const auto& all = result.expectations;
+  for (auto at = all.begin(); at != all.end();) {
+    const scenario::Expectation& e = at->expected;
+    if (e.pattern.empty()) {
+      ++at;
+      continue;
+    }
+    std::array<std::size_t, 3> verdicts{};
+    for (const std::size_t written = e.written; at != all.end() && at->expected.written == written; ++at)
+      ++verdicts[static_cast<std::size_t>(at->verdict)];
+    const std::size_t held = verdicts[static_cast<std::size_t>(Verdict::holds)];
+    const std::size_t failed = verdicts[static_cast<std::size_t>(Verdict::fails)];
+    std::string what = e.status ? "status" : *e.metric;
+    if (e.relative_to) what += " / " + e.relative_pattern;
+    const char* verdict = failed != 0 ? "FAILED" : held != 0 ? "ok" : "skipped";
+    out += fmt::format("{}: {} {}  {} ({} variants)\n", e.pattern, what, published_text(e), verdict,
+                       failed != 0 ? failed : held);
   }
   return out;
 }
@@ -136,7 +237,7 @@ std::string notes_text(const ScenarioResult& result) {
 }
 
 std::string after_table(const ScenarioResult& result) {
-  std::string out;
+  std::string out = patterns_text(result);
   for (const ExpectationResult& e : result.expectations) {
     if (!e.expected.order.empty())
       out += fmt::format("order of {}: {}  {}\n", *e.expected.metric, fmt::join(e.expected.order, " "),

@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 #include <systemc>
+#include <variant>
 
 #include "platform/observe/exit_table.hpp"
 #include "platform/observe/human_log.hpp"
@@ -90,6 +91,7 @@ struct Observers {
     const bool translated = c.guest.translated;
     observe::SanitizerOptions options;
     options.shadowed = translated && c.hypervisor != scenario::HypervisorKind::none;
+    options.mappings = !std::holds_alternative<scenario::VfioWorkloadSpec>(c.benchmark);  // 48 bytes a page of the VM's
     options.to_hpa = [&ram = platform.ram()](Gpa gpa) { return ram.to_hpa(gpa); };
     options.domain_of = [translated](SourceId source) -> std::uint32_t {
       return translated ? source.value >> 8 : 0;

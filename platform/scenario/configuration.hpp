@@ -12,9 +12,11 @@
 #include "guest/fio/job_spec.hpp"
 #include "guest/iommu/domain.hpp"
 #include "guest/amd_iommu/behaviour.hpp"
+#include "guest/intel_iommu/behaviour.hpp"
 #include "guest/virtio_iommu/driver.hpp"
 #include "models/cpu/core/lock.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
+#include "models/hypervisor/core/intel_iommu_config.hpp"
 #include "models/hypervisor/core/virtio_iommu_device.hpp"
 #include "models/memory/guest_ram.hpp"
 #include "platform/scenario/machine_profile.hpp"
@@ -39,6 +41,8 @@ struct Faults {
   guest::ViommuDriverFaults driver;
   guest::FlushQueueFaults flush_queue;
   hypervisor::VirtioIommuDeviceFaults viommu;
+  hypervisor::IntelIommuDeviceFaults intel_device;
+  guest::IntelDriverFaults intel_driver;
   hypervisor::AmdviDeviceFaults amdvi;
   guest::AmdDriverFaults amd_driver;
   hypervisor::VfioFaults vfio;
@@ -61,6 +65,8 @@ struct GuestConfiguration {
   bool sync_map = true;              ///< iotlb_sync_map is used
   guest::IommuCoreBehaviour core;
   guest::AmdDriverOptions amd;
+  guest::IntelDriverOptions intel;
+  bool intel_scalable = true;  ///< not intel_iommu=sm_off
   PlainKind plain = PlainKind::vtd;
   const guest::FlushPolicy* plain_policy = guest::find_flush_policy("generic");
   bool report_request_errors = false;  ///< the driver returns the errors of queued requests
@@ -73,6 +79,7 @@ struct Configuration {
   HypervisorKind hypervisor = HypervisorKind::kvm;
   hypervisor::HypervisorConfig vmm;
   IommuKind iommu = IommuKind::none;
+  hypervisor::IntelIommuDeviceConfig intel_device;
   std::uint64_t iommu_page_sizes = 0x4020'1000;  ///< page_size_mask the device offers
   GuestConfiguration guest;
   std::vector<DeviceConfiguration> devices{1};

@@ -18,6 +18,21 @@ using config::Location;
 const std::vector<std::string> statuses{"ok", "guest_panic", "deadlock", "watchdog", "out_of_memory", "crashed"};
 const std::vector<std::string> relations{">", ">=", "<", "<=", "~"};
 
+/// What the star of `pattern` stands for in `name`; nothing where it does not fit. Without a star they must be equal.
+std::optional<std::string> fit(const std::string& pattern, const std::string& name) {
+  const std::size_t star = pattern.find('*');
+  if (star == std::string::npos) return pattern == name ? std::optional(std::string{}) : std::nullopt;
+  const std::string_view tail = std::string_view{pattern}.substr(star + 1);
+  if (name.size() < pattern.size() - 1 || !name.starts_with(pattern.substr(0, star)) || !name.ends_with(tail))
+    return std::nullopt;
+  return name.substr(star, name.size() - (pattern.size() - 1));
+}
+
+std::string filled(std::string pattern, const std::string& text) {
+  const std::size_t star = pattern.find('*');
+  return star == std::string::npos ? pattern : pattern.replace(star, 1, text);
+}
+
 class Rules {
  public:
   Rules(const Expectation& e, const config::Document& document, std::string path,
@@ -34,10 +49,9 @@ class Rules {
     if (origins_.find(path_ + ".order") != nullptr) return error("order", "'order' is empty");
     if (!e_.variant && given("variant")) return;
     if (!e_.variant) return error("", "it names no variant", "an expectation has 'variant', or 'order'");
-    known_variant("variant", *e_.variant);
+    several_variants();
     if (e_.status) return status();
     metric();
-    if (e_.relative_to) known_variant("relative_to", *e_.relative_to);
     figures();
   }
 
@@ -50,9 +64,23 @@ class Rules {
   void error(std::string_view key, std::string message, std::string note = "") {
     diagnostics_.error(where(key), std::move(message), std::move(note));
   }
-  void known_variant(std::string_view key, const std::string& name) {
-    if (std::find(variants_.begin(), variants_.end(), name) != variants_.end()) return;
+  bool known_variant(std::string_view key, const std::string& name) {
+    if (std::find(variants_.begin(), variants_.end(), name) != variants_.end()) return true;
     error(key, fmt::format("there is no variant \"{}\"", name), config::hint(name, variants_));
+    return false;
+  }
+  /// The variants a star stands for, each with what it is relative to.
+  void several_variants() {
+    bool any = false;
+    for (const std::string& name : variants_) {
+      const auto star = fit(*e_.variant, name);
+      if (!star) continue;
+      any = true;
+      if (e_.relative_to && !known_variant("relative_to", filled(*e_.relative_to, *star))) break;
+    }
+    if (any) return;
+    known_variant("variant", *e_.variant);
+    if (e_.relative_to && e_.relative_to->find('*') == std::string::npos) known_variant("relative_to", *e_.relative_to);
   }
   void alone(std::string_view with, std::initializer_list<std::string_view> others) {
     for (const std::string_view other : others)
@@ -119,6 +147,30 @@ class Rules {
 };
 
 }  // namespace
+
+std::vector<Expectation> expand_expectations(const std::vector<Expectation>& expectations,
+                                             const std::vector<Variant>& variants) {
+  std::vector<Expectation> all;
+  for (std::size_t i = 0; i < expectations.size(); ++i) {
+    const Expectation& e = expectations[i];
+    if (!e.variant || e.variant->find('*') == std::string::npos) {
+      all.push_back(e);
+      continue;
+    }
+    for (const Variant& variant : variants) {
+      const auto star = fit(*e.variant, variant.name);
+      if (!star) continue;
+      Expectation one = e;
+      one.pattern = *e.variant;
+      one.relative_pattern = e.relative_to.value_or("");
+      one.written = i;
+      one.variant = variant.name;
+      if (one.relative_to) one.relative_to = filled(*one.relative_to, *star);
+      all.push_back(std::move(one));
+    }
+  }
+  return all;
+}
 
 void check_expectations(const ScenarioFile& file, const config::Document& document,
                         const std::vector<Variant>& variants, const config::Origins& origins,

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -23,7 +24,15 @@ using config::Location;
 
 constexpr std::uint64_t kernel_bytes = std::uint64_t{64} << 20;  // firmware, kernel, rings: not for buffers
 constexpr std::uint64_t low_memory_bytes = std::uint64_t{3} << 30;
-const std::string block_device = "/dev/nvme0n1";
+
+/// The block devices of the guest's drives, in the order of the scenario's devices.
+std::vector<std::string> block_devices(const std::vector<DeviceTable>& devices) {
+  std::vector<std::string> names;
+  for (const DeviceTable& device : devices)
+    if (device.model == DeviceModel::nvme) names.push_back(fmt::format("/dev/nvme{}n1", names.size()));
+  if (devices.empty()) names.emplace_back("/dev/nvme0n1");
+  return names;
+}
 
 std::optional<std::string> read_text(const fs::path& path) {
   std::error_code error;
@@ -116,6 +125,7 @@ class Loader {
   }
 
   bool check(const std::vector<fio::JobSpec>& jobs) {
+    const std::vector<std::string> drives = block_devices(file_.devices);
     const std::uint64_t run = 64 * 1024 / file_.guest.runs_per_64k;  // aligned to its size, a gap after each
     std::uint64_t buffers = 0;
     bool good = true;
@@ -126,9 +136,9 @@ class Loader {
       };
       const fio::Region region = fio::resolve_region(job, file_.machine.constants.nvme.capacity);
       if (!region.error.empty()) error(fmt::format("job '{}': {}", job.name, region.error));
-      if (!job.filename.empty() && job.filename != block_device)
+      if (!job.filename.empty() && std::find(drives.begin(), drives.end(), job.filename) == drives.end())
         error(fmt::format("job '{}': the guest has no \"{}\"", job.name, job.filename),
-              "accepted: " + block_device);
+              fmt::format("accepted: {}", fmt::join(drives, ", ")));
       const std::uint64_t largest = std::max(job.block_size.read, job.block_size.write);
       if (largest > std::uint64_t{1} << 30)
         error(fmt::format("job '{}': a block is larger than 1GiB", job.name));

@@ -58,6 +58,15 @@ void describe_drivers(config::Description& d, KernelFile& k) {
       .required();
   d.choice("amd_iommu.pde_bit", k.amd.pde_bit, pde_names, "when its invalidations drop directory entries too")
       .required();
+  d.field("amd_iommu.split_flush_all", k.amd_split_flush_all,
+          "with NpCache a flush of everything is split into natural blocks as well")
+      .required();
+  d.field("amd_iommu.gather_deferred", k.amd_gather_deferred,
+          "an unmap that a flush queue will flush is gathered, and may sync early")
+      .required();
+  d.field("amd_iommu.walk_every_leaf", k.amd_walk_every_leaf,
+          "the page-table code walks from the root for each leaf; else once a call")
+      .required();
   d.choice("intel_iommu.flush_policy", k.intel.flush_policy, policies,
            "when VT-d's driver syncs, and with which blocks; it adds a driver call's chunk at once")
       .required();
@@ -68,6 +77,11 @@ void describe_drivers(config::Description& d, KernelFile& k) {
       .required();
   d.field("intel_iommu.first_level_default", k.intel.first_level_default,
           "DMA domains take first-level tables where all units have scalable mode")
+      .required();
+  d.field("intel_iommu.cache_tags", k.intel_cache_tags, "a flush goes over the domain's cache tags, under a lock of the domain")
+      .required();
+  d.field("intel_iommu.second_level_hint", k.intel_second_level_hint,
+          "the leaf-only hint of a second-level flush reaches the descriptor")
       .required();
   d.field("intel_iommu.first_level_may_be_lazy", k.intel_first_level_may_be_lazy,
           "caching mode does not make domains of first-level tables strict")

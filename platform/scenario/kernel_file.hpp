@@ -32,7 +32,12 @@ struct KernelFile {
   guest::IovaBehaviour iova;
   // The drivers of the x86 units
   guest::AmdDriverBehaviour amd;
+  bool amd_split_flush_all = false;  ///< with NpCache a flush of everything is split too
+  bool amd_gather_deferred = true;   ///< unmaps that a flush queue will flush are gathered all the same
+  bool amd_walk_every_leaf = true;   ///< page-table code walks from the root for each leaf
   guest::IntelDriverBehaviour intel;
+  bool intel_cache_tags = true;         ///< since 6.10
+  bool intel_second_level_hint = true;  ///< IH of a second-level flush is not masked off
   bool intel_first_level_may_be_lazy = true;  ///< caching mode leaves first-level domains lazy
   // The NVMe driver
   std::uint64_t nvme_max_transfer = 0;             ///< bytes

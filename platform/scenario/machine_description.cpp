@@ -14,12 +14,18 @@ using config::Unit;
 namespace {
 
 constexpr std::array exit_name_names{EnumName{"vmx", observe::ExitSpelling::vmx},
-                                     EnumName{"svm", observe::ExitSpelling::svm}};
+                                     EnumName{"svm", observe::ExitSpelling::svm},
+                                     EnumName{"sie", observe::ExitSpelling::sie}};
 
 constexpr std::array unit_names{EnumName{"vtd", iommu::UnitKind::vtd}, EnumName{"amd-vi", iommu::UnitKind::amdvi},
                                 EnumName{"smmuv3", iommu::UnitKind::smmuv3},
                                 EnumName{"tegra-smmu", iommu::UnitKind::tegra},
                                 EnumName{"s390-pci", iommu::UnitKind::s390}};
+
+constexpr std::array soc_names{
+    EnumName{"tegra30", &tegra::tegra30}, EnumName{"tegra114", &tegra::tegra114},
+    EnumName{"tegra124", &tegra::tegra124}, EnumName{"tegra132", &tegra::tegra132},
+    EnumName{"tegra210", &tegra::tegra210}};
 
 void describe_cpu(Description& d, MachineProfile& m) {
   CpuConfig& c = m.cpu;
@@ -67,6 +73,21 @@ void describe_software(Description& d, guest::GuestCosts& g) {
   d.constant("software.flush_queue_entry", g.flush_queue_entry, "one entry into or out of a flush queue");
   d.constant("software.iommu_call", g.iommu_call, "one call of the IOMMU driver's map_pages or unmap_pages");
   d.constant("software.memset_page", g.memset_page, "4 KiB filled, in the cache");
+  d.constant("software.intel_leaf", g.intel_leaf, "a leaf mapped by VT-d's driver: compare and exchange of its entry");
+  d.constant("software.intel_cache_flush", g.intel_cache_flush, "changed entries of one table written back, with the fence");
+  d.constant("software.intel_submit", g.intel_submit, "one submission to VT-d's queue: slots, wait descriptor, the tail's store");
+  d.constant("software.intel_descriptor", g.intel_descriptor, "one descriptor built and copied to the queue");
+  d.constant("software.intel_poll", g.intel_poll, "one look at the status word");
+  d.constant("software.intel_relax", g.intel_relax, "the queue's lock dropped and taken again between two looks");
+  d.constant("software.scatter_element", g.scatter_element,
+             "one element of a scatterlist taken up by iommu_map_sg");
+  d.constant("software.table_call", g.table_call, "one call of a driver's page-table code, whatever it maps or unmaps");
+  d.constant("software.table_level", g.table_level, "one level of a walk of the guest's page table");
+  d.constant("software.table_entry", g.table_entry, "one entry of it written or cleared");
+  d.constant("software.table_unmap", g.table_unmap, "one leaf found and its size worked out, before it is cleared");
+  d.constant("software.table_page", g.table_page, "one page of it allocated and zeroed, or freed");
+  d.constant("software.amd_command", g.amd_command, "one AMD-Vi command built, copied to the ring, its doorbell stored");
+  d.constant("software.amd_poll", g.amd_poll, "one look at the number a COMPLETION_WAIT writes");
   d.constant("software.viommu_tree", g.viommu_tree,
              "virtio-iommu driver's interval tree: one insertion or removal");
   d.constant("software.viommu_request", g.viommu_request,
@@ -89,12 +110,21 @@ void describe_vmm(Description& d, hypervisor::HypervisorCosts& h) {
   d.constant("hypervisor.request", h.request, "virtio-iommu request: pop a chain, decode, answer, push");
   d.constant("hypervisor.descriptor_read", h.descriptor_read, "one descriptor out of guest memory");
   d.constant("hypervisor.mapping_lookup", h.mapping_lookup, "find and change one record in a domain's tree");
+  d.constant("hypervisor.command", h.command, "fetch, decode and dispatch one command of an emulated hardware IOMMU");
+  d.constant("hypervisor.table_read", h.table_read,
+             "one entry of a guest's page table, through the VMM's memory map");
+  d.constant("hypervisor.tree_lookup", h.tree_lookup, "one search of a device's tree of mapped IOVAs");
+  d.constant("hypervisor.refresh", h.refresh, "s390: an RPCIT whatever its range, while no other is served");
+  d.constant("hypervisor.page_lookup", h.page_lookup,
+             "s390: one page searched in the record of what the host maps for a function");
   d.constant("hypervisor.notifier", h.notifier, "one notifier call down to the container's listener");
 }
 
 void describe_vfio(Description& d, hypervisor::HypervisorCosts& h) {
   d.constant("vfio.ioctl_map", h.ioctl_map, "MAP_DMA of any size: entry, checks, slot, lock");
   d.constant("vfio.ioctl_unmap", h.ioctl_unmap, "UNMAP_DMA of any size, without its invalidation");
+  d.constant("vfio.ioctl_nest", h.ioctl_nest, "iommufd: a device to another nested table");
+  d.constant("vfio.ioctl_invalidate", h.ioctl_invalidate, "iommufd: IOMMU_HWPT_INVALIDATE, without the hardware's part");
   d.constant("vfio.ioctl_refused", h.ioctl_refused, "an ioctl that ends in its checks");
   d.constant("vfio.pin_batch", h.pin_batch, "one get_user_pages call");
   d.constant("vfio.pin_page", h.pin_page, "one 4 KiB page in a batch: pinning and accounting");
@@ -111,6 +141,9 @@ void describe_iommu(Description& d, MachineProfile& m) {
   d.constant("host_iommu.poll_interval", m.host_iommu.poll_interval,
              "between looks at the status word; 0ns is a tight loop");
   iommu::IommuConfig& i = m.iommu;
+  d.constant("iommu.scalable_mode", i.scalable_mode, "VT-d ECAP.SMTS: PASID tables");
+  d.constant("iommu.first_stage", i.first_stage, "VT-d ECAP.FLTS: first-stage tables");
+  d.constant("iommu.nested", i.nested, "VT-d ECAP.NEST: first stage over second");
   d.choice("iommu.unit", i.unit, unit_names, "whose IOMMU the machine has");
   d.constant("iommu.iotlb_sets", i.iotlb_sets, range(1, 65536), "sets of the IOTLB").power_of_two();
   d.constant("iommu.iotlb_ways", i.iotlb_ways, range(1, 64), "ways of the IOTLB");
@@ -141,6 +174,20 @@ void describe_iommu(Description& d, MachineProfile& m) {
   d.constant("iommu.descriptor_fetch", t.descriptor_fetch, "reading one descriptor from the invalidation queue");
   d.constant("iommu.descriptor_execute", t.descriptor_execute, "executing one descriptor");
   d.constant("iommu.status_write", t.status_write, "a wait descriptor's status write until memory has it");
+}
+
+void describe_tegra(Description& d, MachineProfile& m) {
+  d.choice("tegra_smmu.soc", m.tegra_soc, soc_names, "which SoC: its caches, address spaces, physical addresses");
+  guest::TegraSmmuCosts& c = m.tegra_smmu;
+  d.constant("tegra_smmu.page", c.page, "one page of a map or unmap: its entry found, uses counted");
+  d.constant("tegra_smmu.entry_store", c.entry_store, "one table entry written, in the CPU's cache");
+  d.constant("tegra_smmu.entry_load", c.entry_load, "one table entry read, in the CPU's cache");
+  d.constant("tegra_smmu.clean_line", c.clean_line, "one line of the CPU's cache cleaned to memory, without the wait");
+  d.constant("tegra_smmu.barrier", c.barrier, "the wait until what was cleaned is in memory");
+  d.constant("tegra_smmu.register_write", c.register_write, "one register of the unit written, posted");
+  d.constant("tegra_smmu.register_read", c.register_read, "one register read: it waits for the writes before it");
+  d.constant("tegra_smmu.table_page", c.table_page, "a page for a table allocated and zeroed");
+  d.constant("tegra_smmu.table_free", c.table_free, "and freed");
 }
 
 void describe_fabric(Description& d, MachineProfile& m) {
@@ -192,6 +239,42 @@ void describe_nvme(Description& d, nvme::NvmeConfig& n) {
   d.constant("nvme.media.write_bandwidth", m.write_bandwidth, Unit::bytes_per_second, "of all writes together");
 }
 
+void describe_nic(Description& d, MachineProfile& m) {
+  nic::NicConfig& n = m.nic;
+  d.field("nic.present", m.has_nic, "the machine has a NIC: then every constant of it is given");
+  d.constant("nic.wire_rate", n.wire_rate, Unit::bytes_per_second, "of the wire, each way");
+  d.constant("nic.posted_bytes", n.posted_bytes, Unit::bytes, "payload writes under way on PCIe at a time");
+  d.constant("nic.packet_buffer", n.packet_buffer, Unit::bytes, "received bytes that wait for PCIe; the rest is dropped");
+  d.constant("nic.stride", n.packing.stride, Unit::bytes, "a packet begins at a multiple of this in its buffer")
+      .power_of_two();
+  d.constant("nic.coalesce", n.packing.coalesce, "hardware GRO: payload of a flow back to back");
+  d.constant("nic.peer.round_trip", n.peer.round_trip, "the wire and the peer's own time");
+  d.constant("nic.peer.window", n.peer.window, Unit::bytes, "the peer has under way at most, of a flow");
+  d.constant("nic.peer.ack_every", n.peer.ack_every, Unit::bytes, "the peer takes before it acknowledges");
+  d.constant("nic.pcie.one_way", m.nic_pcie.one_way, "NIC to root complex, or back");
+  d.constant("nic.pcie.bandwidth", m.nic_pcie.bandwidth, Unit::bytes_per_second, "of the NIC's link, each way");
+  d.constant("nic.pcie.max_payload", m.nic_pcie.max_payload, Unit::bytes, "data a packet of that link carries")
+      .power_of_two();
+  d.constant("nic.pcie.tlp_overhead", m.nic_pcie.tlp_overhead, Unit::bytes, "header, sequence, LCRC and framing");
+  guest::NicCosts& c = m.nic_software;
+  d.constant("nic.software.poll", c.poll, "one NAPI poll, around what it finds");
+  d.constant("nic.software.completion", c.completion, "one buffer: its completion entry, its page into an skb");
+  d.constant("nic.software.gro_packet", c.gro_packet, "one packet merged into its aggregate");
+  d.constant("nic.software.deliver", c.deliver, "one aggregate through IP and TCP to its socket");
+  d.constant("nic.software.page_get", c.page_get, "a page out of the pool, and its descriptor");
+  d.constant("nic.software.page_put", c.page_put, "a page back into the pool");
+  d.constant("nic.software.page_allocate", c.page_allocate, "a page from, or to, the page allocator");
+  d.constant("nic.software.acknowledge", c.acknowledge, "build one ACK and take it down to the driver");
+  d.constant("nic.software.send_frame", c.send_frame, "build one large frame and take it down to the driver");
+  d.constant("nic.software.transmit", c.transmit, "the driver's part of one frame: descriptors");
+  d.constant("nic.software.transmitted", c.transmitted, "one sent frame retired");
+  d.constant("nic.software.doorbell", c.doorbell, "an uncached store posted to the NIC");
+  d.constant("nic.software.ack_received", c.ack_received, "one ACK of the peer through the stack");
+  d.constant("nic.software.read_call", c.read_call, "one recv(), beside the copy");
+  d.constant("nic.software.write_call", c.write_call, "one send(), beside the copy");
+  d.constant("nic.software.copy_per_kib", c.copy_per_kib, "1024 bytes between kernel and user memory");
+}
+
 }  // namespace
 
 void describe(Description& d, MachineProfile& m) {
@@ -202,14 +285,18 @@ void describe(Description& d, MachineProfile& m) {
   describe_vmm(d, m.hypervisor);
   describe_vfio(d, m.hypervisor);
   describe_iommu(d, m);
+  describe_tegra(d, m);
   describe_fabric(d, m);
   describe_nvme(d, m.nvme);
+  describe_nic(d, m);
 }
 
 void require_all_constants(const config::Document& document, const config::Origins& origins,
                            config::Diagnostics& diagnostics) {
   for (const config::Parameter& p : config::parameters<MachineProfile>()) {
     if (document.find(p.path) != nullptr) continue;
+    if (p.path.starts_with("nic.") && document.find("nic") == nullptr) continue;
+    if (p.path.starts_with("tegra_smmu.") && document.find("tegra_smmu") == nullptr) continue;
     diagnostics.error(
         origins.where(p.path), fmt::format("missing key '{}'", p.path),
         fmt::format("{}: {}\na machine has no defaults: its profile gives every constant", p.type, p.doc));

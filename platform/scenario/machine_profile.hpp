@@ -12,7 +12,11 @@
 #include "models/hypervisor/core/config.hpp"
 #include "models/hypervisor/core/host_iommu.hpp"
 #include "models/iommu/core/config.hpp"
+#include "guest/nic/costs.hpp"
+#include "guest/tegra_smmu/behaviour.hpp"
+#include "models/nic/core/config.hpp"
 #include "models/nvme/core/config.hpp"
+#include "models/spec/tegra_smmu/soc.hpp"
 #include "platform/observe/exit_reason_name.hpp"
 
 namespace gnomon::scenario {
@@ -27,9 +31,17 @@ struct MachineProfile {
   hypervisor::HypervisorCosts hypervisor;
   hypervisor::HostIommuCosts host_iommu;
   iommu::IommuConfig iommu;
+  // Where its IOMMU is a Tegra SMMU:
+  const tegra::Soc* tegra_soc = &tegra::tegra210;
+  guest::TegraSmmuCosts tegra_smmu;
   PcieConfig pcie;
   MemoryConfig memory;
   nvme::NvmeConfig nvme;
+  // Where the machine has a NIC:
+  bool has_nic = false;
+  nic::NicConfig nic;
+  PcieConfig nic_pcie;
+  guest::NicCosts nic_software;
 };
 
 }  // namespace gnomon::scenario

@@ -40,6 +40,7 @@ class Resolver {
     check_trace(out.file, origins);
     const auto variants = expand_variants(out.file, origins, diagnostics_);
     check_expectations(out.file, document, variants, origins, diagnostics_);
+    out.file.expectations = expand_expectations(out.file.expectations, variants);
     for (const Variant& variant : variants) resolve_one(document, variant, out);
     if (diagnostics_.has_errors()) return std::nullopt;
     out.effective_toml = base_toml(document);

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "platform/scenario/command_line.hpp"
 #include "platform/scenario/fio_jobs.hpp"
 
@@ -112,9 +114,10 @@ class VariantResolver {
     if (w.api) given.push_back("api");
     if (w.map_benchmark) given.push_back("map_benchmark");
     if (w.vfio) given.push_back("vfio");
+    if (w.iperf) given.push_back("iperf");
     if (given.size() != 1) {
       error("workload", given.empty() ? "there is no workload" : fmt::format("more than one workload: {}", fmt::join(given, ", ")),
-            "accepted: one of fio, api, map_benchmark, vfio");
+            "accepted: one of fio, api, map_benchmark, vfio, iperf");
       return false;
     }
     if (!w.fio.empty()) {
@@ -128,6 +131,7 @@ class VariantResolver {
     if (w.map_benchmark) out_.configuration.benchmark = *w.map_benchmark;
     if (w.api) out_.configuration.benchmark = api_spec(*w.api);
     if (w.vfio) choose_vfio(*w.vfio);
+    if (w.iperf) choose_iperf(*w.iperf);
     return true;
   }
 
@@ -150,6 +154,18 @@ class VariantResolver {
     spec.operations = parse(table.operations, "workload.api.operations");
     if (!translated()) error("workload.api", "the IOMMU API needs an IOMMU that translates", "see iommu.device and guest.cmdline");
     return spec;
+  }
+
+  void choose_iperf(const iperf::IperfSpec& spec) {
+    try {
+      iperf::validate(spec);
+    } catch (const std::invalid_argument& wrong) {
+      error("workload.iperf", wrong.what());
+    }
+    const auto& devices = out_.configuration.devices;
+    if (devices.front().model != DeviceModel::nic)
+      error("workload.iperf", "iperf needs a NIC, the first device", "model = \"nic\" in the first [[device]]");
+    out_.configuration.benchmark = spec;
   }
 
   void choose_vfio(const VfioWorkloadSpec& spec) {
@@ -186,14 +202,14 @@ class VariantResolver {
     for (std::size_t i = 0; i < file_.devices.size(); ++i) {
       const DeviceTable& device = file_.devices[i];
       const std::string path = fmt::format("device.{}", i);
-      if (device.model != DeviceModel::nvme)
+      if (device.model == DeviceModel::dma_master)
         error(path + ".model",
               fmt::format("'{}' is not built yet", device_names[static_cast<std::size_t>(device.model)].name),
-              "accepted: nvme");
+              "accepted: nvme, nic");
+      if (device.model == DeviceModel::nic && !file_.machine.constants.has_nic)
+        error(path + ".model", fmt::format("{} has no NIC", file_.machine.profile), "a machine with a [nic] table has one");
       if (virtualised && !device.assigned)
         error(path + ".assigned", "an emulated device is not built yet", "accepted: true");
-      if (device.untrusted != file_.devices.front().untrusted)
-        error(path + ".untrusted", "devices that differ in trust are not built yet");
     }
     if (file_.devices.size() > most) error("device", fmt::format("more than {} devices", most));
     if (file_.devices.empty()) return;
@@ -206,7 +222,7 @@ class VariantResolver {
     if (!is_built(i.device))
       return error("iommu.device",
                    fmt::format("'{}' is not built yet", iommu_names[static_cast<std::size_t>(i.device)].name),
-                   "accepted: none, plain, virtio-iommu, amd-iommu");
+                   "accepted: none, plain, virtio-iommu, intel-iommu, amd-iommu");
     if (i.device == IommuKind::virtio_iommu && kernel_.file.virtio_driver == DriverPresence::none)
       return error("iommu.device", fmt::format("{} has no virtio-iommu driver", kernel_.file.title),
                    "accepted: none, or another guest.kernel");
@@ -273,7 +289,9 @@ class VariantResolver {
       return;
     }
     guest::DomainDevice device;
-    device.untrusted = !file_.devices.empty() && file_.devices.front().untrusted;
+    const auto untrusted = [](const DeviceTable& d) { return d.untrusted; };
+    const bool some = std::any_of(file_.devices.begin(), file_.devices.end(), untrusted);
+    device.untrusted = some && std::all_of(file_.devices.begin(), file_.devices.end(), untrusted);
     const guest::DomainIommu iommu = domain_iommu();
     auto decision = guest::choose_domain(domain_kernel(kernel_.file), line, iommu, device);
     if (file_.guest.sysfs_dma_fq) decision = guest::switch_to_flush_queue(domain_kernel(kernel_.file), iommu, decision);
@@ -281,6 +299,8 @@ class VariantResolver {
                    std::string{guest::log_line(decision)}};
     if (decision.type == DomainType::identity && is_unmanaged()) {
       note("the workload's domain is its own: what the command line says of DMA domains does not concern it");
+    } else if (decision.type == DomainType::identity && some) {
+      return error("device", "devices that differ in trust, where the trusted ones pass through, are not built yet");
     } else if (decision.type == DomainType::identity) {
       note("the domain is an identity domain: after boot the vIOMMU has nothing to do, as without one");
       return;
@@ -294,11 +314,43 @@ class VariantResolver {
                        kernel_.file.title));
     if (decision.reason == DomainReason::amd_np_cache && line.strict == false)
       note("NpCache makes the domain strict, whatever iommu.strict says");
+    if (some && !device.untrusted) note("the devices that are not trusted have strict domains and bounce buffers");
     choose_flush_queue(decision.flush);
   }
 
   /// VFIO's and the API benchmark's domains are unmanaged: strict, and nobody asks the command line.
   bool is_unmanaged() const { return file_.workload.api.has_value() || file_.workload.vfio.has_value(); }
+
+  bool sm_on() const { return file_.guest.cmdline.find("sm_off") == std::string::npos; }
+
+  /// What the emulated unit is, and how its guest's tables are followed.
+  void choose_intel() {
+    GuestConfiguration& g = out_.configuration.guest;
+    g.intel.kernel = kernel_.file.intel;
+    g.intel.cache_tags = kernel_.file.intel_cache_tags;
+    g.intel.second_level_hint = kernel_.file.intel_second_level_hint;
+    if (file_.guest.flush_policy) g.intel.kernel.flush_policy = *file_.guest.flush_policy;
+    g.intel_scalable = sm_on();
+    const IommuTable& i = file_.iommu;
+    if (i.device != IommuKind::intel_iommu || file_.hypervisor.kind == HypervisorKind::none) return;
+    using hypervisor::IntelShadowing;
+    hypervisor::IntelIommuDeviceConfig& device = out_.configuration.intel_device;
+    device.caching_mode = i.caching_mode;
+    device.scalable = i.scalable_mode;
+    device.address_bits = i.aw_bits;
+    device.shadowing = i.shadow.value_or(i.first_level ? IntelShadowing::nested : IntelShadowing::caching_mode);
+    if (i.aw_bits != 39 && i.aw_bits != 48) error("iommu.aw-bits", "the width is none of QEMU's", "accepted: 39, 48");
+    if (i.first_level && !i.scalable_mode) error("iommu.x-flts", "first-level tables are scalable mode's", "x-scalable-mode = true");
+    if (i.first_level != (device.shadowing != IntelShadowing::caching_mode))
+      error("iommu.shadow", "first-level tables are nested or write-protected, second-level ones shadowed by caching mode",
+            "x-flts = true for nested and write-protect");
+    if (device.shadowing == IntelShadowing::caching_mode && !i.caching_mode)
+      error("iommu.caching-mode", "a passed-through device behind intel-iommu needs caching mode (QEMU refuses it too)",
+            "accepted: true, or x-flts = true");
+    if (device.shadowing == IntelShadowing::nested && !out_.configuration.machine.iommu.scalable_mode)
+      error("iommu.shadow", fmt::format("the IOMMU of {} cannot nest", file_.machine.profile),
+            "a machine whose iommu.scalable_mode is true");
+  }
 
   guest::DomainIommu domain_iommu() const {
     const bool emulated = file_.hypervisor.kind != HypervisorKind::none;
@@ -309,9 +361,17 @@ class VariantResolver {
         iommu.np_cache = emulated;
         break;
       case IommuKind::plain: iommu.driver = guest::IommuFamily::intel; break;
+      case IommuKind::intel_iommu: {
+        const iommu::IommuConfig& unit = file_.machine.constants.iommu;
+        const bool scalable = emulated ? file_.iommu.scalable_mode : unit.scalable_mode;
+        const bool first_level = scalable && (emulated ? file_.iommu.first_level : unit.first_stage);
+        iommu.driver = guest::IommuFamily::intel;
+        iommu.caching_mode = emulated && file_.iommu.caching_mode;
+        iommu.first_level_default = first_level && kernel_.file.intel.first_level_default && sm_on();
+        break;
+      }
       case IommuKind::none:
       case IommuKind::virtio_iommu:
-      case IommuKind::intel_iommu:
       case IommuKind::smmuv3:
       case IommuKind::tegra_smmu:
       case IommuKind::s390_pci: iommu.driver = guest::IommuFamily::virtio; break;
@@ -346,8 +406,12 @@ class VariantResolver {
     const bool sync_map = file_.guest.sync_map.value_or(usual);
     out_.configuration.guest.sync_map = sync_map;
     GuestConfiguration& g = out_.configuration.guest;
+    choose_intel();
     if (file_.guest.driver_calls) g.core.calls = *file_.guest.driver_calls;
     g.amd.kernel = kernel_.file.amd;
+    g.amd.split_flush_all = kernel_.file.amd_split_flush_all;
+    g.amd.gather_deferred = kernel_.file.amd_gather_deferred;
+    g.amd.walk_every_leaf = kernel_.file.amd_walk_every_leaf;
     g.plain = file_.iommu.plain;
     g.plain_policy = file_.iommu.plain == PlainKind::amd_v1 ? kernel_.file.amd.flush_policy : kernel_.file.intel.flush_policy;
     if (file_.guest.flush_policy) g.amd.kernel.flush_policy = g.plain_policy = *file_.guest.flush_policy;

@@ -25,6 +25,9 @@ constexpr std::array spinlock_names{EnumName{"test-and-set", LockKind::test_and_
 constexpr std::array backing_names{EnumName{"4KiB", Backing::pages_4k}, EnumName{"THP", Backing::thp_2m},
                                    EnumName{"hugetlb", Backing::hugetlb_1g}};
 
+constexpr std::array shadow_names{EnumName{"caching-mode", hypervisor::IntelShadowing::caching_mode},
+                                  EnumName{"nested", hypervisor::IntelShadowing::nested},
+                                  EnumName{"write-protect", hypervisor::IntelShadowing::write_protect}};
 constexpr std::array plain_names{EnumName{"vtd-claims-all", PlainKind::vtd_claims_all}, EnumName{"vtd", PlainKind::vtd},
                                  EnumName{"amd-v1", PlainKind::amd_v1}, EnumName{"amd-2013", PlainKind::amd_2013},
                                  EnumName{"4k", PlainKind::pages_4k}};
@@ -89,6 +92,16 @@ void describe(Description& d, IommuTable& i) {
   d.choice("device", i.device, iommu_names, "the IOMMU the software drives: emulated in a guest, the machine's own on bare metal; plain is a driver without "
            "hardware");
   d.choice("plain", i.plain, plain_names, "whose ways the plain driver has").only_for("device", {"plain"});
+  d.field("caching-mode", i.caching_mode, "CAP.CM is set: what maps is invalidated too, so that a hypervisor can shadow it")
+      .only_for("device", {"intel-iommu"});
+  d.field("x-scalable-mode", i.scalable_mode, "the emulated unit has scalable mode").only_for("device", {"intel-iommu"});
+  d.field("x-flts", i.first_level, "in scalable mode: with first-level tables, which the hardware can walk nested")
+      .only_for("device", {"intel-iommu"});
+  d.field("aw-bits", i.aw_bits, range(39, 48), "address width of second-level tables: 39 or 48")
+      .only_for("device", {"intel-iommu"});
+  d.choice("shadow", i.shadow, shadow_names,
+           "how the hypervisor follows the guest's tables; by default nested with x-flts, else caching-mode")
+      .only_for("device", {"intel-iommu"});
   d.field("granule", i.granule, Unit::bytes, "smallest page the device maps (QEMU's word)")
       .power_of_two()
       .only_for("device", {"virtio-iommu"});
@@ -118,6 +131,7 @@ void describe(Description& d, WorkloadTable& w) {
       .within(range(Time{}, Time::s(100'000)));
   d.table("api", w.api, "calls of the IOMMU API from a list, without DMA");
   d.table("map_benchmark", w.map_benchmark, "the kernel's dma_map_benchmark");
+  d.table("iperf", w.iperf, "iperf3 against the machine at the other end of the NIC's wire");
   d.table("vfio", w.vfio, "on bare metal: a VMM maps a guest's memory for a device and takes it down again");
 }
 
@@ -125,6 +139,17 @@ void describe(Description& d, Faults& f) {
   d.field("skip_iotlb_sync", f.driver.skip_iotlb_sync, "the driver's iotlb_sync does nothing");
   d.field("reap_without_flush", f.flush_queue.reap_without_flush,
           "a flush queue frees IOVAs before their invalidation");
+  d.field("intel_skip_map_flush", f.intel_driver.skip_map_flush, "VT-d's driver does not flush on map");
+  d.field("intel_skip_unmap_flush", f.intel_driver.skip_unmap_flush, "VT-d's iotlb_sync does nothing");
+  d.field("intel_always_hint", f.intel_driver.always_hint, "VT-d's driver sets IH though page-table pages were freed");
+  d.field("intel_no_rounding", f.intel_driver.no_rounding,
+          "VT-d's driver names the block its length says, not the one around its range");
+  d.field("vtd_skip_unmap_events", f.intel_device.skip_unmap_events,
+          "the emulated VT-d forgets what the guest unmapped without telling the host");
+  d.field("vtd_ignore_address_mask", f.intel_device.ignore_address_mask,
+          "the emulated VT-d invalidates one page, whatever AM says");
+  d.field("vtd_drop_forwarded", f.intel_device.drop_forwarded,
+          "the emulated VT-d does not hand invalidations to the hardware");
   d.field("amd_skip_map_flush", f.amd_driver.skip_map_flush, "AMD-Vi's driver does not flush on map");
   d.field("amd_skip_unmap_flush", f.amd_driver.skip_unmap_flush, "AMD-Vi's iotlb_sync does nothing");
   d.field("amd_skip_wait", f.amd_driver.skip_wait, "AMD-Vi's driver does not wait for its flushes");
@@ -161,9 +186,9 @@ void describe(Description& d, Variant& v) {
 }
 
 void describe(Description& d, Expectation& e) {
-  d.field("variant", e.variant, "whose metric or status");
+  d.field("variant", e.variant, "whose metric or status; a star stands for anything: every variant it fits");
   d.field("metric", e.metric, "which metric; `gnomon list metrics` has them");
-  d.field("relative_to", e.relative_to, "the ratio to this variant's metric counts");
+  d.field("relative_to", e.relative_to, "the ratio to this variant's metric counts; its star is what the variant's stood for");
   d.field("value", e.value, "what was published");
   d.field("tolerance", e.tolerance, "how far the simulated value may be off");
   d.field("tolerance_percent", e.tolerance_percent, "likewise, in percent of value");

@@ -69,12 +69,17 @@ inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none
                                         config::EnumName{"s390-pci", IommuName::s390_pci}};
 constexpr bool is_built(IommuName name) {
   return name == IommuName::none || name == IommuName::plain || name == IommuName::virtio_iommu ||
-         name == IommuName::amd_iommu;
+         name == IommuName::amd_iommu || name == IommuName::intel_iommu;
 }
 
 struct IommuTable {
   IommuName device = IommuName::none;
   PlainKind plain = PlainKind::vtd;
+  bool caching_mode = true;
+  bool scalable_mode = false;
+  bool first_level = false;
+  unsigned aw_bits = 48;
+  std::optional<hypervisor::IntelShadowing> shadow;
   std::uint64_t granule = 4096;
   std::vector<std::uint64_t> page_sizes{4096, 2u << 20, 1u << 30};
 };
@@ -89,6 +94,7 @@ struct DeviceTable {
   bool untrusted = false;
 };
 
+/// Words of iperf3 are its own; what a NIC's driver is told comes from the machine.
 struct WorkloadTable {
   std::string fio;
   std::vector<std::string> section;  ///< empty: all
@@ -99,6 +105,7 @@ struct WorkloadTable {
   std::optional<ApiTable> api;
   std::optional<guest::MapBenchmarkSpec> map_benchmark;
   std::optional<VfioWorkloadSpec> vfio;
+  std::optional<iperf::IperfSpec> iperf;
 };
 
 struct Variant {
@@ -114,6 +121,10 @@ struct Expectation {
   std::vector<std::string> order;
   std::optional<std::string> status;
   std::string source;
+  // Of one that was written for several variants (expand_expectations):
+  std::string pattern;           ///< as `variant` was written; empty: for one
+  std::string relative_pattern;  ///< as `relative_to` was
+  std::size_t written = 0;       ///< which of the file's, from 0
 };
 
 struct ScenarioFile {

@@ -137,3 +137,27 @@ void describe(config::Description& d, MapBenchmarkSpec& t) {
 }
 
 }  // namespace gnomon::guest
+
+namespace gnomon::iperf {
+
+void describe(config::Description& d, IperfSpec& t) {
+  using config::range;
+  using config::Unit;
+  constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
+  d.field("parallel", t.parallel, range(1, 64), "streams, each on a CPU and a queue pair of its own in turn");
+  d.field("length", t.length, Unit::bytes, "of one read or write").within(range(1024, 64 * mebibyte));
+  d.field("time", t.time, "measured, in simulated time").within(range(Time::us(100), Time::s(1000)));
+  d.field("omit", t.omit, "before that").within(range(Time{}, Time::s(1000)));
+  d.field("interval", t.interval, "of the report").within(range(Time::us(100), Time::s(1000)));
+  d.field("reverse", t.reverse, "the guest sends");
+  d.field("bitrate", t.bitrate, range(0, 1'000'000'000'000), "bits per second of a stream; 0: no limit");
+  d.field("window", t.window, Unit::bytes, "of a socket's buffer").within(range(4096, 1024 * mebibyte));
+  d.field("mtu", t.mtu, range(576, 9000), "bytes of the link's largest packet");
+  d.field("ack_every", t.ack_every, range(0, 1u << 30), "bytes received that are acknowledged; 0: two aggregates of GRO");
+  d.field("recycled_ppm", t.recycled_ppm, range(0, 1'000'000), "receive pages in a million that the page pool keeps");
+  d.field("live_mapping", t.live_mapping, Unit::bytes,
+          "a buffer held mapped in the NIC's domain all the while, in 4 KiB leaves")
+      .within(range(0, std::uint64_t{1} << 36));
+}
+
+}  // namespace gnomon::iperf

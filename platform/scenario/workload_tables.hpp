@@ -10,6 +10,7 @@
 
 #include "guest/benchmark/api_benchmark.hpp"
 #include "guest/benchmark/map_benchmark.hpp"
+#include "guest/iperf/spec.hpp"
 #include "platform/config/binder.hpp"
 
 namespace gnomon::scenario {
@@ -32,7 +33,7 @@ struct VfioWorkloadSpec {
 
 /// What runs instead of fio; monostate: fio.
 using BenchmarkSpec =
-    std::variant<std::monostate, guest::ApiBenchmarkSpec, guest::MapBenchmarkSpec, VfioWorkloadSpec>;
+    std::variant<std::monostate, guest::ApiBenchmarkSpec, guest::MapBenchmarkSpec, VfioWorkloadSpec, iperf::IperfSpec>;
 
 void describe(config::Description& d, ApiTable& t);
 void describe(config::Description& d, VfioWorkloadSpec& t);
@@ -46,3 +47,7 @@ std::variant<guest::ApiOperation, config::QuantityError> parse_api_operation(con
 namespace gnomon::guest {
 void describe(config::Description& d, MapBenchmarkSpec& t);
 }  // namespace gnomon::guest
+
+namespace gnomon::iperf {
+void describe(config::Description& d, IperfSpec& t);
+}  // namespace gnomon::iperf

@@ -2,6 +2,7 @@
 #include "platform/wiring/guest_iommu.hpp"
 
 #include "guest/amd_iommu/instance.hpp"
+#include "guest/intel_iommu/instance.hpp"
 #include "guest/virtio_iommu/driver.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "platform/wiring/plain_iommu.hpp"
@@ -71,6 +72,23 @@ std::unique_ptr<GuestIommu> amd_iommu(const GuestIommuParts& p) {
       options));
 }
 
+std::unique_ptr<GuestIommu> intel_iommu(const GuestIommuParts& p) {
+  const scenario::Configuration& c = p.configuration;
+  const LockKind kind = c.guest.spinlock;
+  const LockCosts costs = c.machine.lock;
+  guest::IntelIommuOptions options;
+  options.registers = iommu_window;
+  options.registers_trap = c.hypervisor != scenario::HypervisorKind::none;
+  options.scalable_mode = c.guest.intel_scalable;
+  options.driver = c.guest.intel;
+  options.driver.faults = c.faults.intel_driver;
+  return std::make_unique<SomeIommu>(std::make_unique<guest::IntelIommuInstance>(
+      guest::IntelIommuParts{p.kernel_memory, p.monitor, p.locks.add("intel_qi", kind, costs),
+                             [&locks = p.locks, kind, costs] { return locks.make("intel_domain", kind, costs); },
+                             p.store_trap},
+      options));
+}
+
 }  // namespace
 
 std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
@@ -78,8 +96,8 @@ std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
     case IommuKind::virtio_iommu: return std::make_unique<VirtioIommu>(parts);
     case IommuKind::amd_iommu: return amd_iommu(parts);
     case IommuKind::plain: return std::make_unique<SomeIommu>(make_plain_iommu(parts.configuration.guest));
+    case IommuKind::intel_iommu: return intel_iommu(parts);
     case IommuKind::none:
-    case IommuKind::intel_iommu:
     case IommuKind::smmuv3:
     case IommuKind::tegra_smmu:
     case IommuKind::s390_pci: break;

@@ -7,6 +7,7 @@
 #include "guest/iommu/instance.hpp"
 #include "guest/kernel/kernel_memory.hpp"
 #include "models/cpu/core/line_monitor.hpp"
+#include "models/cpu/core/store_trap.hpp"
 #include "models/spec/virtio/split_queue.hpp"
 #include "platform/scenario/configuration.hpp"
 #include "platform/wiring/lock_table.hpp"
@@ -19,6 +20,7 @@ inline constexpr std::uint64_t iommu_window_bytes = 16 * page_size;
 
 /// What the driver works with; all outlive it.
 struct GuestIommuParts {
+  StoreTrap* store_trap;  ///< the hypervisor, where it may write-protect the guest's tables; else null
   const scenario::Configuration& configuration;
   GuestRam& ram;
   guest::GuestPages& pages;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <variant>
 
+#include "guest/iperf/workload.hpp"
 #include "platform/wiring/vfio_workload.hpp"
 
 namespace gnomon::wiring {
@@ -46,11 +47,14 @@ GuestSystem::GuestSystem(const Configuration& configuration, GuestRam& ram, Line
     pins_ = std::make_unique<hypervisor::PinCounts>(ram.memory().size());
   }
   if (configuration.guest.translated) {
-    iommu_ = make_guest_iommu({configuration, ram, pages_, kernel_memory_, monitor, locks});
+    const bool traps = configuration.iommu == scenario::IommuKind::intel_iommu &&
+                       configuration.intel_device.shadowing == hypervisor::IntelShadowing::write_protect;
+    iommu_ = make_guest_iommu({traps ? &store_trap_ : nullptr, configuration, ram, pages_, kernel_memory_, monitor, locks});
   }
   if (iommu_) {  // observers learn the names before the guest boots
     locks_.id_of(flush_queue_lock);
     if (configuration.iommu == scenario::IommuKind::amd_iommu) locks_.id_of("amd_domain");
+    if (configuration.iommu == scenario::IommuKind::intel_iommu) locks_.id_of("intel_domain");
   }
 }
 
@@ -72,12 +76,26 @@ void GuestSystem::add_device(guest::Cpu& cpu, unsigned index) {
   Device& device = *devices_.back();
   device.dma = make_dma(cpu, index, device);
   if (unmanaged()) return;
+  if (configuration_.devices[index].model == scenario::DeviceModel::nic) return add_nic(cpu, index, device);
   guest::NvmeDriverOptions options;
   options.bar = device_bar(index);
   options.device = index;
   options.max_transfer = configuration_.guest.nvme_max_transfer;
   device.nvme = std::make_unique<guest::NvmeDriver>(options, *device.dma, ram_, pages_, cpu_pointers_);
   device.nvme->probe(cpu, first_vector + index);
+}
+
+void GuestSystem::add_nic(guest::Cpu& cpu, unsigned index, Device& device) {
+  guest::NicDriverOptions options;
+  options.bar = device_bar(index);
+  options.device = index;
+  options.costs = configuration_.machine.nic_software;
+  options.seed = configuration_.seed;
+  if (const auto* iperf = std::get_if<iperf::IperfSpec>(&configuration_.benchmark)) {
+    options.pool.recycled_ppm = iperf->recycled_ppm;
+  }
+  device.nic = std::make_unique<guest::NicDriver>(options, *device.dma, ram_, pages_, cpu_pointers_);
+  device.nic->probe(cpu, first_vector + index);
 }
 
 std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigned index, Device& device) {
@@ -94,15 +112,24 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
     device.queue_locks.push_back(locks_.make(flush_queue_lock, g.spinlock, configuration_.machine.lock));
   }
   guest::DmaDomainOptions options;
-  options.deferred = g.deferred;
+  const bool untrusted = configuration_.devices[index].untrusted;
+  options.deferred = g.deferred && !untrusted;
   options.flush_queue = g.flush_queue;
   options.faults = configuration_.faults.flush_queue;
   options.iova = g.iova;
   options.limits.force_dac = g.force_dac;
-  options.limits.aperture_end = (std::uint64_t{1} << 48) - 1;
+  // A first-level table maps the lower canonical half alone.
+  const bool first_level = configuration_.iommu == scenario::IommuKind::intel_iommu;
+  options.limits.aperture_end = (std::uint64_t{1} << (first_level ? 47 : 48)) - 1;
   auto dma = std::make_unique<guest::TranslatedDma>(*device.domain, options, cpu_pointers_, device.queue_locks);
   dma->reserve(msi_first, msi_last);
-  return dma;
+  if (!untrusted) return dma;
+  if (!swiotlb_) {
+    constexpr std::uint64_t bytes = guest::Swiotlb::default_bytes;
+    swiotlb_ = std::make_unique<guest::Swiotlb>(pages_.allocate(bytes, guest::Swiotlb::most_bytes), bytes);
+  }
+  device.unbounced = std::move(dma);
+  return std::make_unique<guest::BouncedDma>(*device.unbounced, *swiotlb_);
 }
 
 bool GuestSystem::unmanaged() const {
@@ -121,12 +148,17 @@ std::unique_ptr<guest::Workload> GuestSystem::make_workload() {
     return std::make_unique<VfioWorkload>(*vfio, *devices_[0]->domain, *vm_memory_, *pins_,
                                           configuration_.machine.hypervisor, *cpus_[0]);
   }
+  if (const auto* iperf = std::get_if<iperf::IperfSpec>(&configuration_.benchmark)) {
+    return std::make_unique<guest::IperfWorkload>(*iperf, cpu_pointers_, *devices_[0]->nic);
+  }
   guest::FioOptions options;
   options.seed = configuration_.seed;
   options.device_bytes = configuration_.machine.nvme.capacity;
   options.buffers = configuration_.guest.buffers;
   std::vector<guest::NvmeDriver*> drives;
-  for (const auto& device : devices_) drives.push_back(device->nvme.get());
+  for (const auto& device : devices_) {
+    if (device->nvme) drives.push_back(device->nvme.get());
+  }
   return std::make_unique<guest::FioWorkload>(configuration_.jobs, options, cpu_pointers_, drives, pages_);
 }
 

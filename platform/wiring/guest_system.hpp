@@ -7,10 +7,12 @@
 #include <optional>
 #include <vector>
 
+#include "guest/dma/bounced_dma.hpp"
 #include "guest/dma/dma_device.hpp"
 #include "guest/fio/fio_workload.hpp"
 #include "guest/kernel/cpu.hpp"
 #include "guest/kernel/guest_pages.hpp"
+#include "guest/nic/driver.hpp"
 #include "guest/nvme/driver.hpp"
 #include "models/hypervisor/core/pin_counts.hpp"
 #include "platform/scenario/configuration.hpp"
@@ -39,6 +41,8 @@ class GuestSystem {
   /// the CPU that saw it, when it has finished.
   void run_cpu(unsigned index, const std::function<void(unsigned)>& on_done);
 
+  /// Before the start: who traps stores to write-protected tables.
+  void traps_stores(StoreTrap& trap) { store_trap_.to = &trap; }
   /// Of a virtio-iommu; else null.
   const virtio::SplitQueueLayout* request_queue() const { return iommu_ ? iommu_->request_queue() : nullptr; }
   const guest::Workload* workload() const { return workload_.get(); }
@@ -55,13 +59,16 @@ class GuestSystem {
   struct Device {
     std::unique_ptr<guest::IommuDriver> driver;  ///< of its domain; null where it is not translated
     std::unique_ptr<guest::IommuDomain> domain;
+    std::unique_ptr<guest::DmaDevice> unbounced;  ///< of a device that is not trusted: what is below its bounce buffers
     std::unique_ptr<guest::DmaDevice> dma;
-    std::unique_ptr<guest::NvmeDriver> nvme;
+    std::unique_ptr<guest::NvmeDriver> nvme;  ///< or
+    std::unique_ptr<guest::NicDriver> nic;
     std::vector<Lock> queue_locks;
   };
 
   void boot(guest::Cpu& cpu, const std::function<void(unsigned)>& on_done);
   void add_device(guest::Cpu& cpu, unsigned index);
+  void add_nic(guest::Cpu& cpu, unsigned index, Device& device);
   std::unique_ptr<guest::DmaDevice> make_dma(guest::Cpu& cpu, unsigned index, Device& device);
   /// No driver of a device's own: it is VFIO's, or nobody's, and its domain is unmanaged.
   bool unmanaged() const;
@@ -74,7 +81,15 @@ class GuestSystem {
   std::vector<std::unique_ptr<guest::Cpu>> cpus_;
   std::vector<guest::Cpu*> cpu_pointers_;
   guest::KernelMemory kernel_memory_;
+  struct LateStoreTrap final : StoreTrap {  // the hypervisor is made after the guest
+    StoreTrap* to = nullptr;
+    void stored(Processor& processor, Gpa address) override {
+      if (to != nullptr) to->stored(processor, address);
+    }
+  };
+  LateStoreTrap store_trap_;
   std::unique_ptr<GuestIommu> iommu_;
+  std::unique_ptr<guest::Swiotlb> swiotlb_;  ///< where a device is not trusted
   std::vector<std::unique_ptr<Device>> devices_;
   std::unique_ptr<GuestRam> vm_memory_;            ///< of the VM a VFIO workload maps
   std::unique_ptr<hypervisor::PinCounts> pins_;    ///< likewise

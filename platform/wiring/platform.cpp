@@ -8,6 +8,7 @@
 
 #include "models/hypervisor/core/amd_host_iommu.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
+#include "models/hypervisor/core/intel_iommu_device.hpp"
 #include "models/hypervisor/core/vtd_host_iommu.hpp"
 #include "models/iommu/amdvi/unit.hpp"
 #include "models/iommu/vtd/unit.hpp"
@@ -27,7 +28,10 @@ std::unique_ptr<hypervisor::HostIommu> make_host_iommu(const scenario::MachinePr
                                                       machine.host_iommu, parts.tracer);
   }
   return std::make_unique<hypervisor::VtdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
-                                                    machine.host_iommu, machine.iommu.max_address_mask, parts.tracer);
+                                                    machine.host_iommu,
+                                                    hypervisor::VtdHostOptions{machine.iommu.max_address_mask,
+                                                                               machine.iommu.scalable_mode},
+                                                    parts.tracer);
 }
 
 std::unique_ptr<iommu::RemappingUnit> make_unit(const iommu::IommuConfig& config, PhysicalMemory& bytes) {
@@ -122,6 +126,12 @@ void Platform::build_viommu() {
     device.faults = configuration_.faults.amdvi;
     hypervisor_->add_viommu(std::make_unique<hypervisor::AmdviDevice>(*ram_, device));
   }
+  if (configuration_.iommu == IommuKind::intel_iommu) {
+    hypervisor::IntelIommuDeviceConfig device = configuration_.intel_device;
+    device.faults = configuration_.faults.intel_device;
+    hypervisor_->add_viommu(std::make_unique<hypervisor::IntelIommuDevice>(*ram_, device));
+    guest_->traps_stores(*hypervisor_);
+  }
   if (configuration_.iommu != IommuKind::virtio_iommu) return;
 
   hypervisor::VirtioIommuDeviceConfig device;
@@ -137,10 +147,22 @@ void Platform::build_viommu() {
 
 void Platform::build_devices() {
   for (unsigned i = 0; i < configuration_.devices.size(); ++i) {
-    links_.push_back(std::make_unique<PcieLink>(fmt::format("pcie{}", i).c_str(), configuration_.machine.pcie));
-    drives_.push_back(std::make_unique<NvmeController>(
-        fmt::format("nvme{}", i).c_str(), i, device_source(i), configuration_.machine.nvme, configuration_.faults.nvme,
-        RandomStream(configuration_.seed, fmt::format("nvme{}", i)), tracer_, activations_));
+    const bool is_nic = configuration_.devices[i].model == scenario::DeviceModel::nic;
+    const scenario::MachineProfile& machine = configuration_.machine;
+    links_.push_back(std::make_unique<PcieLink>(fmt::format("pcie{}", i).c_str(), is_nic ? machine.nic_pcie : machine.pcie));
+    drives_.push_back(nullptr);
+    nics_.push_back(nullptr);
+    if (is_nic) {
+      nic::NicConfig config = machine.nic;
+      if (const auto* iperf = std::get_if<iperf::IperfSpec>(&configuration_.benchmark)) {
+        config.peer.rate = iperf->bitrate / 8;
+      }
+      nics_.back() = std::make_unique<Nic>(fmt::format("nic{}", i).c_str(), i, device_source(i), config, tracer_, activations_);
+    } else {
+      drives_.back() = std::make_unique<NvmeController>(
+          fmt::format("nvme{}", i).c_str(), i, device_source(i), machine.nvme, configuration_.faults.nvme,
+          RandomStream(configuration_.seed, fmt::format("nvme{}", i)), tracer_, activations_);
+    }
   }
 }
 
@@ -166,10 +188,15 @@ void Platform::bind() {
     router_->map_next(iommu_window, iommu_window_bytes);
     router_->targets.bind(hypervisor_->trapped);
   }
-  for (unsigned i = 0; i < drives_.size(); ++i) {
-    drives_[i]->dma.bind(links_[i]->device);
+  for (unsigned i = 0; i < links_.size(); ++i) {
+    if (drives_[i]) {
+      drives_[i]->dma.bind(links_[i]->device);
+      links_[i]->bar.bind(drives_[i]->bar);
+    } else {
+      nics_[i]->dma.bind(links_[i]->device);
+      links_[i]->bar.bind(nics_[i]->bar);
+    }
     links_[i]->root.bind(iommu_->dma);
-    links_[i]->bar.bind(drives_[i]->bar);
     router_->map_next(device_bar(i), pci::bar_bytes);
     router_->targets.bind(links_[i]->cpu);
   }

@@ -13,6 +13,7 @@
 #include "models/fabric/pcie_link.hpp"
 #include "models/hypervisor/hypervisor.hpp"
 #include "models/iommu/iommu.hpp"
+#include "models/nic/nic.hpp"
 #include "models/nvme/nvme_controller.hpp"
 #include "platform/wiring/guest_system.hpp"
 
@@ -66,7 +67,8 @@ class Platform {
   std::unique_ptr<Vcpu> io_core_;
   std::unique_ptr<Hypervisor> hypervisor_;
   std::vector<std::unique_ptr<PcieLink>> links_;
-  std::vector<std::unique_ptr<NvmeController>> drives_;
+  std::vector<std::unique_ptr<NvmeController>> drives_;  // by device; null where it is another
+  std::vector<std::unique_ptr<Nic>> nics_;               // likewise
   std::unique_ptr<GuestSystem> guest_;
 };
 

@@ -18,9 +18,13 @@ models/cpu/core:         models/base models/trace
 models/iommu/core:       shared models/pgtable
 models/iommu/vtd:        shared models/pgtable models/iommu/core
 models/iommu/amdvi:      shared models/pgtable models/iommu/core
+models/iommu/smmuv3:     shared models/pgtable models/iommu/core
+models/iommu/s390:       shared models/pgtable models/iommu/core
 models/hypervisor/core:  shared models/pgtable
 models/nvme/core:        shared
 models/nic/core:         shared
+models/iommu/tegra:      shared models/pgtable models/iommu/core
+models/dma_master/core:  shared
 guest:                   shared models/pgtable
 platform/config:         models/base
 platform/gtrace:
@@ -36,6 +40,7 @@ models/iommu+:           shared models/fabric
 models/hypervisor+:      shared models/fabric
 models/nvme+:            shared models/fabric
 models/nic+:             shared models/fabric
+models/dma_master+:      shared models/fabric
 platform/wiring+:        models guest platform/scenario platform/observe
 platform/run+:           models guest platform
 apps+:                   models guest platform

@@ -7,16 +7,16 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <source_location>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace gnomon::fuzz {
 
-/// A promise. A broken one ends the process, as libFuzzer wants it.
-inline void promise(bool kept, const char* what, std::source_location at = std::source_location::current()) {
+/// A promise. A broken one ends the process, as libFuzzer wants it. The place is the caller's: g++ and clang++ have
+/// the builtins, clang++ 14 has no <source_location>.
+inline void promise(bool kept, const char* what, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   if (kept) return;
-  std::fprintf(stderr, "%s:%u: broken: %s\n", at.file_name(), static_cast<unsigned>(at.line()), what);
+  std::fprintf(stderr, "%s:%d: broken: %s\n", file, line, what);
   std::abort();
 }
 

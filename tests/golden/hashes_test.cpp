@@ -66,6 +66,12 @@ std::vector<Case> cases() {
              c.vmm.vfio.dma_entry_limit = 7;
              c.jobs = {random_writes(4096, 16, 100)};
            }),
+      with("three drives", mixed(base_configuration()),
+           [](auto& c) {
+             c.devices.resize(3);
+             c.jobs.push_back(c.jobs[0]);
+             for (std::size_t i = 0; i < 3; ++i) c.jobs[i].filename = fmt::format("/dev/nvme{}n1", i);
+           }),
       with("no vIOMMU", mixed(base_configuration()),
            [](auto& c) {
              c.iommu = scenario::IommuKind::none;

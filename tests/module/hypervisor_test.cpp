@@ -42,7 +42,8 @@ hypervisor::HypervisorCosts costs() {
 
 std::unique_ptr<hypervisor::HostIommu> vtd_driver(const HypervisorParts& p, hypervisor::RegisterPort& port) {
   return std::make_unique<hypervisor::VtdHostIommu>(p.memory, p.host_pages, p.monitor, port,
-                                                    hypervisor::HostIommuCosts{Time::ns(250), Time{}}, 18, p.tracer);
+                                                    hypervisor::HostIommuCosts{Time::ns(250), Time{}},
+                                                    hypervisor::VtdHostOptions{}, p.tracer);
 }
 
 struct Bench {

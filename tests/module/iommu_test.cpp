@@ -83,7 +83,7 @@ struct Bench final : hypervisor::RegisterPort {
   Iommu unit{"iommu", std::make_unique<iommu::VtdUnit>(config(), host), config().timing, tracer, activations};
   Memory memory{"memory", MemoryConfig{dram}, host, monitor};
   Target messages{"messages", Time::ns(20)};
-  hypervisor::VtdHostIommu driver{host, pages, monitor, *this, {}, 18, tracer};
+  hypervisor::VtdHostIommu driver{host, pages, monitor, *this, {}, {}, tracer};
   std::unique_ptr<hypervisor::HostTable> owned_table = driver.make_table(domain);
   hypervisor::HostTable& table = *owned_table;
   Script script;
@@ -252,7 +252,7 @@ TEST_CASE("the host's driver returns when the status word is in memory") {
   const Time poll = GENERATE(Time{}, Time::us(1));
   const Times t = times_of([poll](Bench& b, Script& script, Times& out) {
     ScriptProcessor processor(script);
-    hypervisor::VtdHostIommu driver(b.host, b.pages, b.monitor, b, {Time::ns(250), poll}, 18, b.tracer);
+    hypervisor::VtdHostIommu driver(b.host, b.pages, b.monitor, b, {Time::ns(250), poll}, {}, b.tracer);
     driver.enable();
     driver.attach(drive, domain, b.table);
     b.burst(0x10);

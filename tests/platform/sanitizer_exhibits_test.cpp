@@ -41,6 +41,29 @@ Configuration pieces() {
   return c;
 }
 
+/// Behind QEMU's AMD-Vi, whose NpCache has the guest flush maps too.
+Configuration behind_amd(Configuration c) {
+  c.iommu = scenario::IommuKind::amd_iommu;
+  return c;
+}
+
+/// Every page a leaf of its own.
+Configuration amd_reads_of_pages() {
+  Configuration c = behind_amd(reads_64k(Backing::pages_4k));
+  c.guest.buffers.runs_per_64k = 16;
+  return c;
+}
+
+/// Bare metal, and an AMD-Vi that takes its time over each command.
+Configuration slow_amd_unit() {
+  Configuration c = reads_64k(Backing::pages_4k);
+  c.hypervisor = scenario::HypervisorKind::none;
+  c.iommu = scenario::IommuKind::amd_iommu;
+  c.machine.iommu.unit = iommu::UnitKind::amdvi;
+  c.machine.iommu.timing.descriptor_execute = Time::us(200);
+  return c;
+}
+
 /// The host refuses mappings: it has room for the drive's five and two more.
 void limit_host(Configuration& c) {
   c.vmm.vfio.dma_entry_limit = 7;
@@ -76,6 +99,16 @@ const std::vector<Exhibit>& exhibits() {
        [](Configuration& c) { c.faults.viommu.unmap_past_end = true; }, Verdict::shadow_divergence},
       {"vfio.leak_pins", [] { return writes(4096, 1); }, [](Configuration& c) { c.faults.vfio.leak_pins = true; },
        Verdict::pin_leak},
+      {"amd_driver.skip_map_flush", [] { return behind_amd(writes(4096, 1)); },
+       [](Configuration& c) { c.faults.amd_driver.skip_map_flush = true; }, Verdict::map_invisible},
+      {"amd_driver.skip_unmap_flush", [] { return behind_amd(writes(4096, 1)); },
+       [](Configuration& c) { c.faults.amd_driver.skip_unmap_flush = true; }, Verdict::missing_invalidation},
+      {"amd_driver.skip_wait", slow_amd_unit, [](Configuration& c) { c.faults.amd_driver.skip_wait = true; },
+       Verdict::stale_dma},
+      {"amdvi.skip_unmap_events", [] { return behind_amd(writes(4096, 1)); },
+       [](Configuration& c) { c.faults.amdvi.skip_unmap_events = true; }, Verdict::missing_invalidation},
+      {"amdvi.ignore_size_bit", amd_reads_of_pages, [](Configuration& c) { c.faults.amdvi.ignore_size_bit = true; },
+       Verdict::map_invisible},
       {"a refused MAP whose error is lost", [] { return writes(4096, 16); }, limit_host, Verdict::map_invisible},
   };
   return all;

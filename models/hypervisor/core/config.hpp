@@ -47,11 +47,15 @@ struct HypervisorCosts {
   Time command = Time::ns(150);          ///< fetch, decode and dispatch one command of an emulated IOMMU
   Time table_read = Time::ns(80);        ///< one entry of a guest page table, through the VMM's memory map
   Time tree_lookup = Time::ns(60);       ///< one search of a device's IOVA tree
+  Time refresh = Time::us(45);           ///< RPCIT: what it takes whatever its range, while no other is served
+  Time page_lookup = Time::ns(26);       ///< RPCIT: one search of the hash of a function's mapped pages
   Time notifier = Time::ns(300);         ///< one notifier call down to the container's listener
 
   // VFIO type1, in the host's kernel.
   Time ioctl_map = Time::ns(1500);           ///< MAP_DMA, whatever its size: entry, checks, slot, lock
   Time ioctl_unmap = Time::ns(1500);         ///< UNMAP_DMA, likewise, without invalidation
+  Time ioctl_nest = Time::us(3);             ///< iommufd: a device to another nested table
+  Time ioctl_invalidate = Time::ns(900);     ///< iommufd: IOMMU_HWPT_INVALIDATE, without the hardware's part
   Time ioctl_refused = Time::ns(500);        ///< an ioctl that ends in its checks
   Time pin_batch = Time::ns(700);            ///< one get_user_pages call
   Time pin_page = Time::ns(45);              ///< one 4 KiB page in a batch, pinning and accounting

@@ -45,6 +45,21 @@ class HostIommu {
   /// Invalidates [first, last] of the domain and returns when the unit has done it. `leaf_only`: no table page was
   /// freed, the paging-structure caches may stay.
   virtual void invalidate(Processor& processor, DomainId domain, Iova first, Iova last, bool leaf_only) = 0;
+
+  // Nested translation (iommufd). A driver whose hardware cannot do it is never asked.
+  /// What a device's DMA passes through before `table`, which then holds all of guest memory.
+  struct Nesting {
+    bool blocked = false;  ///< nothing passes
+    Gpa root{};            ///< of the guest's first-level table
+    unsigned levels = 0;   ///< of it; 0: none, the device sees guest-physical memory
+  };
+  virtual void nest([[maybe_unused]] Processor& processor, [[maybe_unused]] SourceId device,
+                    [[maybe_unused]] DomainId domain, [[maybe_unused]] HostTable& table,
+                    [[maybe_unused]] const Nesting& nesting) {}
+  /// A guest's invalidation of its first-level table, `bytes` from `iova` or all where bytes is ~0.
+  virtual void invalidate_nested([[maybe_unused]] Processor& processor, [[maybe_unused]] DomainId domain,
+                                 [[maybe_unused]] Iova iova, [[maybe_unused]] std::uint64_t bytes,
+                                 [[maybe_unused]] bool leaf_only) {}
 };
 
 }  // namespace gnomon::hypervisor

@@ -6,13 +6,14 @@
 
 #include "models/pgtable/second_stage_table.hpp"
 #include "models/spec/vtd/registers.hpp"
+#include "models/spec/vtd/pasid_table_entry.hpp"
+#include "models/spec/vtd/scalable_tables.hpp"
 #include "models/spec/vtd/translation_tables.hpp"
 
 namespace gnomon::hypervisor {
 
 namespace {
 
-constexpr std::uint32_t queue_descriptors = 256;  // one page of 128-bit descriptors
 constexpr unsigned table_levels = 4;
 
 /// VT-d second stage.
@@ -51,25 +52,20 @@ class VtdTable final : public HostTable {
 
 }  // namespace
 
-VtdHostIommu::VtdHostIommu(PhysicalMemory& memory, PageAllocator& pages, LineMonitor& monitor,
-                                 RegisterPort& registers, const HostIommuCosts& costs, unsigned max_address_mask,
-                                 trace::Tracer& tracer)
-    : memory_(memory),
-      pages_(pages),
-      monitor_(monitor),
-      registers_(registers),
-      costs_(costs),
-      max_address_mask_(max_address_mask),
+VtdHostIommu::VtdHostIommu(PhysicalMemory& memory, PageAllocator& pages, LineMonitor& monitor, RegisterPort& registers,
+                           const HostIommuCosts& costs, const VtdHostOptions& options, trace::Tracer& tracer)
+    : memory_(memory), pages_(pages), monitor_(monitor), registers_(registers), costs_(costs), options_(options),
       tracer_(tracer) {}
 
 void VtdHostIommu::enable() {
+  const auto mode = options_.scalable ? vtd::TranslationTableMode::scalable : vtd::TranslationTableMode::legacy;
   root_table_ = pages_.allocate();
   queue_ = pages_.allocate();
   status_ = pages_.allocate();
-  registers_.write(vtd::reg::rtaddr, root_table_.value, 8);
+  registers_.write(vtd::reg::rtaddr, root_table_.value | static_cast<std::uint64_t>(mode) << 10, 8);
   registers_.write(vtd::reg::gcmd, vtd::gcmd::srtp, 4);
   registers_.write(vtd::reg::iqt, 0, 8);
-  registers_.write(vtd::reg::iqa, queue_.value, 8);
+  registers_.write(vtd::reg::iqa, queue_.value | (options_.scalable ? vtd::iqa_dw : 0), 8);
   registers_.write(vtd::reg::gcmd, vtd::gcmd::qie, 4);
   registers_.write(vtd::reg::gcmd, vtd::gcmd::qie | vtd::gcmd::te, 4);
 }
@@ -79,6 +75,18 @@ std::unique_ptr<HostTable> VtdHostIommu::make_table(DomainId /*domain*/) {
 }
 
 void VtdHostIommu::attach(SourceId device, DomainId domain, HostTable& table) {
+  const Hpa root = static_cast<const VtdTable&>(table).root();
+  if (!options_.scalable) return attach_legacy(device, domain, root);
+  vtd::PasidTableEntry entry;
+  entry.p = true;
+  entry.pgtt = vtd::TranslationGranularity::second_stage;
+  entry.ssptptr = root;
+  entry.aw = vtd::aw_of_levels(table_levels);
+  entry.did = domain;
+  memory_.write(pasid_entry(device), vtd::encode(entry));
+}
+
+void VtdHostIommu::attach_legacy(SourceId device, DomainId domain, Hpa root) {
   const unsigned bus = device.value >> 8;
   const unsigned device_function = device.value & 0xff;
   const Hpa root_slot = root_table_ + bus * sizeof(vtd::Bits128);
@@ -89,15 +97,73 @@ void VtdHostIommu::attach(SourceId device, DomainId domain, HostTable& table) {
   }
   vtd::ContextEntry context;
   context.p = true;
-  context.ssptptr = static_cast<const VtdTable&>(table).root();
+  context.ssptptr = root;
   context.aw = vtd::aw_of_levels(table_levels);
   context.did = domain;
   memory_.write(root_entry.ctp + device_function * sizeof(vtd::Bits128), vtd::encode(context));
 }
 
-void VtdHostIommu::push(const vtd::InvalidationDescriptor& descriptor) {
-  memory_.write(queue_ + tail_ * sizeof(vtd::Bits128), vtd::encode(descriptor));
-  tail_ = (tail_ + 1) % queue_descriptors;
+/// The entry of a device's requests without PASID, which carry RID_PASID 0; the tables on the way are made.
+Hpa VtdHostIommu::pasid_entry(SourceId device) {
+  const unsigned function = device.value & 0x7f;
+  const bool upper = (device.value & 0x80) != 0;
+  const Hpa root_slot = root_table_ + (device.value >> 8) * sizeof(vtd::Bits128);
+  auto root = vtd::decode_scalable_root_entry(memory_.read<vtd::Bits128>(root_slot));
+  bool& present = upper ? root.up : root.lp;
+  Hpa& contexts = upper ? root.uctp : root.lctp;
+  if (!present) {
+    present = true;
+    contexts = pages_.allocate();
+    memory_.write(root_slot, vtd::encode(root));
+  }
+  const Hpa context_slot = contexts + function * sizeof(vtd::Bits256);
+  auto context = vtd::decode_scalable_context_entry(memory_.read<vtd::Bits256>(context_slot));
+  if (!context.p) {
+    context = {};
+    context.p = true;
+    context.pasiddirptr = pages_.allocate();
+    const vtd::PasidDirectoryEntry directory{true, false, pages_.allocate()};
+    memory_.write(context.pasiddirptr, vtd::encode(directory));
+    memory_.write(context_slot, vtd::encode(context));
+  }
+  return vtd::decode_pasid_directory_entry(memory_.read<std::uint64_t>(context.pasiddirptr)).smptblptr;
+}
+
+void VtdHostIommu::nest(Processor& processor, SourceId device, DomainId domain, HostTable& table,
+                        const Nesting& nesting) {
+  vtd::PasidTableEntry entry;
+  entry.p = !nesting.blocked;
+  entry.pgtt = nesting.levels == 0 ? vtd::TranslationGranularity::second_stage : vtd::TranslationGranularity::nested;
+  entry.ssptptr = static_cast<const VtdTable&>(table).root();
+  entry.aw = vtd::aw_of_levels(table_levels);
+  entry.did = domain;
+  if (nesting.levels != 0) {
+    entry.fspm = vtd::fspm_of_levels(nesting.levels);
+    entry.fsptptr = nesting.root.value;
+  }
+  memory_.write(pasid_entry(device), vtd::encode(entry));
+  vtd::PasidCacheInvalidate cache;
+  cache.g = vtd::PasidCacheGranularity::domain;
+  cache.did = domain;
+  vtd::PasidIotlbInvalidate translations;
+  translations.did = domain;
+  submit(processor, {cache, translations});
+}
+
+void VtdHostIommu::invalidate_nested(Processor& processor, DomainId domain, Iova iova, std::uint64_t bytes,
+                                     bool leaf_only) {
+  vtd::PasidIotlbInvalidate flush;
+  flush.did = domain;
+  if (bytes != ~std::uint64_t{0}) {
+    const auto mask = static_cast<unsigned>(std::bit_width(iova.page() ^ (iova + (bytes - 1)).page()));
+    if (mask <= options_.max_address_mask) {
+      flush.g = vtd::PasidGranularity::pages;
+      flush.am = static_cast<std::uint8_t>(mask);
+      flush.addr = Iova{iova.value & ~((std::uint64_t{1} << (page_shift + mask)) - 1)};
+      flush.ih = leaf_only;
+    }
+  }
+  submit(processor, {flush});
 }
 
 void VtdHostIommu::invalidate(Processor& processor, DomainId domain, Iova first, Iova last, bool leaf_only) {
@@ -106,7 +172,7 @@ void VtdHostIommu::invalidate(Processor& processor, DomainId domain, Iova first,
   flush.dr = true;
   flush.dw = true;
   const auto mask = static_cast<unsigned>(std::bit_width(first.page() ^ last.page()));
-  if (mask <= max_address_mask_) {
+  if (mask <= options_.max_address_mask) {
     flush.g = vtd::Granularity::device_or_page;
     flush.am = static_cast<std::uint8_t>(mask);
     flush.addr = Iova{first.value & ~((std::uint64_t{1} << (page_shift + mask)) - 1)};
@@ -114,18 +180,39 @@ void VtdHostIommu::invalidate(Processor& processor, DomainId domain, Iova first,
   } else {
     flush.g = vtd::Granularity::domain;
   }
+  submit(processor, {flush});
+}
+
+std::uint64_t VtdHostIommu::descriptor_bytes() const {
+  return options_.scalable ? vtd::wide_descriptor_bytes : vtd::descriptor_bytes;
+}
+
+void VtdHostIommu::push(const vtd::InvalidationDescriptor& descriptor) {
+  const Hpa slot = queue_ + tail_ * descriptor_bytes();
+  if (options_.scalable) {
+    memory_.write(slot, vtd::encode_wide(descriptor));
+  } else {
+    memory_.write(slot, vtd::encode(descriptor));
+  }
+  tail_ = static_cast<std::uint32_t>((tail_ + 1) % (page_size / descriptor_bytes()));
+}
+
+/// The commands and one wait descriptor behind them, with one doorbell; returns when the unit has done them.
+void VtdHostIommu::submit(Processor& processor, std::initializer_list<vtd::InvalidationDescriptor> commands) {
   vtd::InvalidationWait done;
   done.sw = true;
   done.status_address = status_;
   done.status_data = ++sequence_;
+  const std::uint32_t sequence = sequence_;
 
   processor.spend(costs_.submit);
   processor.sync();
-  push(flush);
+  for (const vtd::InvalidationDescriptor& command : commands) push(command);
   push(done);
-  tracer_.emit(processor.now(), trace::InvalidationSubmitted{processor.id(), 2});
-  registers_.write(vtd::reg::iqt, tail_ * sizeof(vtd::Bits128), 8);
-  wait(processor, sequence_);
+  tracer_.emit(processor.now(),
+               trace::InvalidationSubmitted{processor.id(), static_cast<std::uint32_t>(commands.size() + 1)});
+  registers_.write(vtd::reg::iqt, tail_ * descriptor_bytes(), 8);
+  wait(processor, sequence);
 }
 
 void VtdHostIommu::wait(Processor& processor, std::uint32_t expected) {

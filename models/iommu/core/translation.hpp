@@ -43,6 +43,7 @@ struct RegisterWrite {
   bool queue_pending = false;     ///< the invalidation engine has descriptors to execute
   bool fault_event = false;       ///< send it now: it was pending and has been unmasked
   bool completion_event = false;  ///< the same of the invalidation completion event
+  InvalidationStep executed{};    ///< by the write itself: of a unit whose commands are register writes
 };
 
 /// A message-signalled interrupt the unit itself sends.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The DMA API over a virtio-iommu domain: strict and lazy, IOVAs, the flush queue and its timer.
-#include "guest/dma/dma_device.hpp"
+#include "guest/dma/bounced_dma.hpp"
 
 #include <cerrno>
 
@@ -87,6 +87,102 @@ TEST_CASE("several runs make one segment") {
   REQUIRE(mapping.segments.size() == 1);
   CHECK(mapping.segments[0].bytes == 3 * page_size);
   CHECK(b.shadow.pages.at(b.page_of(mapping) + 2) == 300);
+}
+
+TEST_CASE("a part of a page is mapped with the page, and unmapped with it") {
+  Bench b;
+  const Run run{Gpa::from_page(100), 512};
+  DmaMapping mapping;
+  REQUIRE(b.dma.map(b.cpu, {&run, 1}, DmaAccess{true, false}, mapping) == 0);
+  CHECK(mapping.segments.at(0).bytes == 512);
+  CHECK(b.shadow.pages.at(b.page_of(mapping)) == 100);
+  b.dma.unmap(b.cpu, mapping);
+  CHECK(b.shadow.pages.empty());
+}
+
+TEST_CASE("the unmap of a single buffer looks up its physical address, that of a list does not") {
+  Bench b;
+  const auto unmap_time = [&](const std::vector<Run>& runs) {
+    DmaMapping mapping;
+    REQUIRE(b.dma.map(b.cpu, runs, DmaAccess{true, false}, mapping) == 0);
+    const Time began = b.cpu.now();
+    b.dma.unmap(b.cpu, mapping);
+    return b.cpu.now() - began;
+  };
+  const Time list = unmap_time({{Gpa::from_page(100), page_size}, {Gpa::from_page(101), page_size}});
+  const Time single = unmap_time({{Gpa::from_page(100), 2 * page_size}});
+  CHECK(single - list == Time::ns(30) + Time::ns(2) * 4);
+}
+
+TEST_CASE("swiotlb: page-aligned runs of slots, none across a segment, first fit from the last one on") {
+  Swiotlb pool(Gpa{0x1000'0000}, 2 * Swiotlb::most_bytes);
+  CHECK(pool.allocate(512).start == Gpa{0x1000'0000});
+  CHECK(pool.allocate(4096).start == Gpa{0x1000'1000});  // the odd slot of the first page stays free
+  CHECK(pool.slots_used() == 3);
+  CHECK(pool.allocate(Swiotlb::most_bytes).start == Gpa{0x1000'0000 + Swiotlb::most_bytes});
+  CHECK_FALSE(pool.allocate(Swiotlb::most_bytes).start);
+  CHECK_FALSE(pool.allocate(Swiotlb::most_bytes + 1).start);
+  pool.free(Gpa{0x1000'0000}, 512);
+  CHECK(pool.allocate(Swiotlb::most_bytes - 0x2000).start == Gpa{0x1000'2000});
+  CHECK(pool.allocate(page_size).start == Gpa{0x1000'0000});  // around the pool
+  const Swiotlb::Slot full = pool.allocate(page_size);
+  CHECK_FALSE(full.start);
+  CHECK(full.slots_searched == 128);
+}
+
+TEST_CASE("a device that is not trusted: parts of pages bounce, each element has its own IOVA and sync") {
+  Bench b;
+  Swiotlb pool(Gpa::from_page(0x4000), Swiotlb::most_bytes);
+  BouncedDma dma(b.dma, pool);
+  const std::vector<Run> runs{{Gpa::from_page(100), page_size}, {Gpa::from_page(300), 512}};
+  DmaMapping mapping;
+  const auto kicks = b.kicks();
+  REQUIRE(dma.map(b.cpu, runs, DmaAccess{false, true}, mapping) == 0);
+  CHECK(b.kicks() == kicks + 2);
+  REQUIRE(mapping.segments.size() == 2);
+  CHECK(mapping.segments[1].bytes == 512);
+  CHECK(b.shadow.pages.at(mapping.segments[0].address.page()) == 100);
+  CHECK(b.shadow.pages.at(mapping.segments[1].address.page()) == 0x4000);
+  CHECK(dma.bounces() == 1);
+  CHECK(pool.slots_used() == 2);  // whole pages: what else lies in one would be seen
+  dma.unmap(b.cpu, mapping);
+  CHECK(b.shadow.pages.empty());
+  CHECK(pool.slots_used() == 0);
+}
+
+TEST_CASE("a full pool of bounce buffers is ENOMEM, and what was mapped is undone") {
+  Bench b;
+  Swiotlb pool(Gpa::from_page(0x4000), Swiotlb::most_bytes);
+  BouncedDma dma(b.dma, pool);
+  REQUIRE(pool.allocate(Swiotlb::most_bytes - page_size).start);
+  const std::vector<Run> runs{{Gpa::from_page(100), 512}, {Gpa::from_page(300), 512}};
+  DmaMapping mapping;
+  CHECK(dma.map(b.cpu, runs, DmaAccess{true, false}, mapping) == ENOMEM);
+  CHECK(b.shadow.pages.empty());
+  CHECK(pool.slots_used() == Swiotlb::segment_slots - 2);
+}
+
+TEST_CASE("copies go the way the data goes: out on map, back on unmap, and the padding is zeroed") {
+  Bench b;
+  Swiotlb pool(Gpa::from_page(0x4000), Swiotlb::most_bytes);
+  BouncedDma dma(b.dma, pool);
+  const auto times = [&](std::uint64_t bytes, DmaAccess access) {
+    const Run run{Gpa::from_page(300), bytes};
+    DmaMapping mapping;
+    const Time began = b.cpu.now();
+    REQUIRE(dma.map(b.cpu, {&run, 1}, access, mapping) == 0);
+    const Time mapped = b.cpu.now();
+    dma.unmap(b.cpu, mapping);
+    return std::pair{mapped - began, b.cpu.now() - mapped};
+  };
+  times(512, {true, true});  // the first IOVA is the tree's
+  const auto whole = times(page_size, {true, false});
+  const auto out = times(1024, {true, false});
+  const auto back = times(1024, {false, true});
+  CHECK(out.first - whole.first > Time::ns(60));          // a page's worth: 1 KiB copied, 3 KiB zeroed
+  CHECK(out.first - back.first == Time::ns(15));          // 1 KiB of them was the copy
+  CHECK(out.second == whole.second);
+  CHECK(back.second - whole.second == Time::ns(15));
 }
 
 TEST_CASE("no IOVA left is ENOMEM, and the device hears nothing") {

@@ -2,11 +2,14 @@
 // The flush policies: when they sync, and with which blocks, as tables.
 #include "guest/iommu/flush_policy.hpp"
 
+#include <bit>
 #include <catch2/catch.hpp>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "models/base/random.hpp"
 
 namespace gnomon::guest {
 namespace {
@@ -159,6 +162,48 @@ TEST_CASE("chunks of a counted call spare the tailored policy its syncs", "[flus
   CHECK(flush("tailored", caching, {{6, 2}, {4, 2}}).syncs == 1);                    // from either side
   CHECK(flush("tailored", caching, {{2, 2}, {4, 2}}).syncs == 2);
   CHECK(flush("tailored", bare, {{2, 2}, {4, 2}, {90, 1}}).syncs == 1);
+}
+
+// Pages of 64, each unmapped once, as chunks in any order: single pages, aligned powers of two, or of any length.
+enum class Arrival { pages, aligned, any };
+std::vector<Chunk> arrivals(RandomStream& random, Arrival kind) {
+  std::vector<Chunk> chunks;
+  for (std::uint64_t page = 0; page < 64;) {
+    std::uint64_t pages = 1;
+    if (kind == Arrival::aligned) pages = 1ULL << random.below(page == 0 ? 7 : static_cast<std::uint64_t>(std::countr_zero(page)) + 1);
+    if (kind == Arrival::any) pages = 1 + random.below(64 - page);
+    if (random.below(3) != 0) chunks.push_back({page, pages});
+    page += pages;
+  }
+  if (random.below(2) == 0) {  // else ascending, as an unmap's loop goes
+    for (std::size_t left = chunks.size(); left > 1; --left) std::swap(chunks[left - 1], chunks[random.below(left)]);
+  }
+  return chunks;
+}
+
+TEST_CASE("tailored has fewer commands than deferred-split only where it covers what was not unmapped",
+          "[flush_policy]") {
+  const auto kind = GENERATE(Arrival::pages, Arrival::aligned, Arrival::any);
+  RandomStream random(7, "arrivals");
+  unsigned fewer = 0;
+  for (int round = 0; round < 4'000; ++round) {
+    const std::vector<Chunk> chunks = arrivals(random, kind);
+    if (chunks.empty()) continue;
+    std::uint64_t unmapped = 0;
+    for (const Chunk& chunk : chunks) unmapped += chunk.pages;
+    const auto covered = [](const Flushed& flushed) {
+      std::uint64_t pages = 0;
+      for (const FlushBlock& b : flushed.blocks) pages += pages_of(b);
+      return pages;
+    };
+    const Flushed tailored = flush("tailored", caching, chunks);
+    const Flushed deferred = flush("deferred-split", caching, chunks);
+    REQUIRE(covered(deferred) == unmapped);
+    if (tailored.blocks.size() >= deferred.blocks.size()) continue;
+    ++fewer;
+    REQUIRE(covered(tailored) > unmapped);
+  }
+  CHECK((fewer > 0) == (kind == Arrival::any));
 }
 
 TEST_CASE("generic: VT-d's chunks of different lengths are two syncs, ARM's leaves of one size one",

@@ -41,7 +41,7 @@ class RandomEvents {
 
   trace::Event any() {
     using namespace trace;
-    switch (random_.below(44)) {
+    switch (random_.below(46)) {
       case 0: return WindowOpened{few()};
       case 1: return WindowClosed{few()};
       case 2: return IoSubmitted{++next_io_, page(), bytes(), few(), few(), one_of<Direction>(2), few()};
@@ -57,7 +57,7 @@ class RandomEvents {
       case 12: return SyncDone{past(), few(), few(), one_of<Sync>(4), 0};
       case 13: return GuestRequest{page(), bytes(), page(), few(), few(), one_of<RequestType>(8), 0};
       case 14: return GuestKick{few(), few(), few() & 1};
-      case 15: return VmExit{past(), few(), one_of<ExitReason>(5)};
+      case 15: return VmExit{past(), few(), one_of<ExitReason>(6)};
       case 16: return CpuSpan{past(), few(), one_of<Activity>(5)};
       case 17: return LockAcquired{random_.below(2) * span(), few(), few()};
       case 18: return LockReleased{span(), few(), few()};
@@ -85,6 +85,10 @@ class RandomEvents {
       case 40: return PollReturned{past(), bytes(), few(), few(), few(), few(), few(), few(), few() & 1, 0};
       case 41: return StreamMoved{bytes(), few(), few(), one_of<Direction>(2), 0};
       case 42: return DriverCallsMade{few(), few()};
+      case 43:
+        return SmmuMaintained{span(), span(), span(), span(), few(), few(), one_of<Sync>(4), few(), few(), few(),
+                              few(),  0};
+      case 44: return StreamUnderrun{page(), past(), now_ + span(), few(), few() & 1};
       default:
         return DmaBurst{page(), page(), bytes(), now_ + span(), few(), few(), few() & 1, few() & 1, few(), 0};
     }
@@ -95,6 +99,6 @@ class RandomEvents {
   u64 next_io_ = 1;
 };
 
-static_assert(std::variant_size_v<trace::Event> == 44, "every kind of event has its case above");
+static_assert(std::variant_size_v<trace::Event> == 46, "every kind of event has its case above");
 
 }  // namespace gnomon::test

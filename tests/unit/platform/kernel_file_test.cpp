@@ -57,6 +57,9 @@ TEST_CASE("kernels by release", "[scenario]") {
     CHECK(k.core.skip_empty_gather == row.never_empty);
     CHECK(k.amd.flush_policy == guest::find_flush_policy(row.amd_policy));
     CHECK((k.amd.pde_bit == guest::PdeBit::tables_freed) == row.never_empty);
+    CHECK(k.amd_split_flush_all == (std::string{"6.12"} == row.name));
+    CHECK(k.amd_gather_deferred != row.never_empty);
+    CHECK(k.amd_walk_every_leaf != row.never_empty);
     CHECK(k.intel.flush_policy == guest::find_flush_policy(row.intel_policy));
     CHECK(k.intel.descriptors_per_submit == row.batch);
     CHECK(k.intel.claims_all_sizes == row.claims_all);

@@ -200,6 +200,30 @@ TEST_CASE("machine profiles hold every constant, each with its provenance", "[sc
   }
 }
 
+TEST_CASE("an expectation of several variants: at least one must fit, and what it is relative to must be there", "[scenario]") {
+  const std::string two = std::string{header} + "[[variant]]\nname = \"a-1\"\n[[variant]]\nname = \"b-1\"\n[[variant]]\nname = \"a-2\"\n";
+  const std::string expect = "[[expect]]\nmetric = \"io.iops\"\nmin = 1\n";
+  Sandbox box;
+  const auto resolved = box.resolve(two + expect + "variant = \"a-*\"\n");
+  INFO(box.said);
+  REQUIRE(resolved);
+  CHECK(resolved->file.expectations.size() == 2);
+  CHECK_FALSE(box.resolve(two + expect + "variant = \"c-*\"\n"));
+  CHECK_THAT(box.said, Contains("there is no variant \"c-*\""));
+  CHECK_FALSE(box.resolve(two + expect + "variant = \"a-*\"\nrelative_to = \"b-*\"\n"));
+  CHECK_THAT(box.said, Contains("there is no variant \"b-2\""));
+}
+
+TEST_CASE("devices that differ in trust: each has its own domain, and a note says so", "[scenario]") {
+  const ResolvedVariant variant = guest_of(
+      "cmdline = \"iommu.strict=0\"", "[[device]]\nmodel = \"nvme\"\n[[device]]\nmodel = \"nvme\"\nuntrusted = true\n");
+  CHECK(variant.configuration.guest.deferred);
+  CHECK_FALSE(variant.configuration.devices.at(0).untrusted);
+  CHECK(variant.configuration.devices.at(1).untrusted);
+  REQUIRE(variant.notes.size() == 1);
+  CHECK_THAT(variant.notes[0], Contains("not trusted"));
+}
+
 TEST_CASE("a machine has no defaults", "[scenario]") {
   config::Diagnostics diagnostics;
   const auto document = config::parse_document("title = \"half a machine\"\n", "m.toml",
@@ -221,4 +245,22 @@ TEST_CASE("every kernel that comes with the program can be read", "[scenario]") 
   config::Diagnostics diagnostics;
   CHECK_FALSE(load_kernel("6.13", {}, diagnostics));
   CHECK_THAT(diagnostics.render(), Contains("did you mean '6.1'?") || Contains("did you mean '6.12'?"));
+}
+
+TEST_CASE("a job's drive is one of the scenario's devices", "[scenario]") {
+  Sandbox box;
+  const auto of = [&](const std::string& file, unsigned drives) {
+    box.write("jobs.fio", "[page]\nfilename=" + file + "\ndirect=1\nioengine=libaio\nrw=randread\nbs=4k\nsize=1G\n");
+    std::string text{header};
+    for (unsigned i = 0; i < drives; ++i) text += "[[device]]\nmodel = \"nvme\"\n";
+    const auto resolved = box.resolve(text);
+    return resolved ? resolved->variants.front().configuration.jobs.front().filename : box.said;
+  };
+  CHECK(of("/dev/nvme0n1", 0) == "/dev/nvme0n1");
+  CHECK(of("/dev/nvme2n1", 3) == "/dev/nvme2n1");
+  CHECK_THAT(of("/dev/nvme1n1", 0), Contains("the guest has no \"/dev/nvme1n1\"") && Contains("accepted: /dev/nvme0n1\n"));
+  CHECK_THAT(of("/dev/nvme3n1", 3), Contains("the guest has no") &&
+                                        Contains("accepted: /dev/nvme0n1, /dev/nvme1n1, /dev/nvme2n1\n"));
+  CHECK_THAT(of("/dev/nvme00n1", 3), Contains("the guest has no"));
+  CHECK_THAT(of("/dev/nvme0n2", 3), Contains("the guest has no"));
 }

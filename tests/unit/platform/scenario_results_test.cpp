@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "platform/results/summary.hpp"
+#include "platform/scenario/variants.hpp"
 
 using namespace gnomon;
 using namespace gnomon::results;
@@ -252,6 +253,65 @@ TEST_CASE("the table: a variant a row, figures in their units", "[results]") {
         "strict   2.032 GiB/s  532.8 k      2.251 ms  io.bw_bytes_per_s / host        0.813        0.900  -0.087  "
         "FAILED\n"
         "FAILED: strict io.bw_bytes_per_s / host: off by -0.087, more than 0.02\n");
+}
+
+TEST_CASE("the table of a workload without I/O: the columns are its own, and nothing stands where nothing was", "[results]") {
+  const auto unmaps = [](const std::string& name, double commands) {
+    RunRecord r;
+    r.status = "ok";
+    r.metrics = {{"api.map_ns.mean", 0},          {"api.unmap_ns.mean", 1650},     {"api.map_calls", 0},
+                 {"api.unmap_calls", 1},          {"api.driver_map_calls", 0},     {"api.driver_unmap_calls", 3},
+                 {"guest.invalidation_commands", commands}, {"guest.wait_commands", 1}, {"exits.total", commands + 1},
+                 {"hypervisor.map_ioctls", 2},    {"hypervisor.unmap_ioctls", 5},  {"invalidation.pages_covered", 16},
+                 {"invalidation.pages_modified", 7}, {"sim.window_ns", 2500}};
+    return summarise(name, {r}, {});
+  };
+  ScenarioResult result;
+  result.scenario = "s";
+  result.title = "t";
+  result.variants = {unmaps("split", 3), unmaps("block", 1)};
+  CHECK(to_table(result) ==
+        "s: t\n\n"
+        "variant  map     unmap  driver calls  invalidations  waits  exits  ioctls  pages covered  modified    in all  "
+        "verdict\n"
+        "split         1.650 us             3              3      1      4       7             16         7  2.500 us\n"
+        "block         1.650 us             3              1      1      2       7             16         7  2.500 us\n");
+}
+
+TEST_CASE("what is expected of several variants is a line; those that fail have their rows", "[results]") {
+  ScenarioResult result;
+  result.scenario = "s";
+  result.title = "t";
+  result.variants = {variant("a-1", 4096), variant("a-2", 8192), variant("b", 1)};
+  std::vector<scenario::Variant> variants{{"a-1", {}}, {"a-2", {}}, {"b", {}}};
+  scenario::Expectation e = figure("a-*", 0, 0);
+  e.value.reset(), e.tolerance.reset();
+  e.max = 5000;
+  result.expectations = evaluate(scenario::expand_expectations({e}, variants), result.variants);
+  REQUIRE(result.expectations.size() == 2);
+  const std::string table = to_table(result);
+  CHECK_THAT(table, Contains("a-*: io.bw_bytes_per_s at most 4.883 KiB/s  FAILED (1 variants)\n"));
+  CHECK_THAT(table, Contains("FAILED: a-2 io.bw_bytes_per_s: above 5000\n"));
+  CHECK(table.find("at most", table.find("at most") + 1) != std::string::npos);  // a-2's row
+  e.max = 9000;
+  result.expectations = evaluate(scenario::expand_expectations({e}, variants), result.variants);
+  CHECK_THAT(to_table(result), Contains("a-*: io.bw_bytes_per_s at most 8.789 KiB/s  ok (2 variants)\n"));
+}
+
+TEST_CASE("a star in relative_to is what the variant's stood for", "[results]") {
+  const std::vector<scenario::Variant> variants{{"x-one", {}}, {"y-one", {}}, {"x-two", {}}, {"y-two", {}}, {"x-", {}}};
+  scenario::Expectation e = figure("x-*", 1, 0);
+  e.relative_to = "y-*";
+  const auto all = scenario::expand_expectations({figure("y-one", 1, 0), e}, variants);
+  REQUIRE(all.size() == 4);
+  CHECK(all[0].pattern.empty());
+  CHECK(*all[1].variant == "x-one");
+  CHECK(*all[1].relative_to == "y-one");
+  CHECK(all[1].pattern == "x-*");
+  CHECK(all[1].written == 1);
+  CHECK(*all[2].relative_to == "y-two");
+  CHECK(*all[3].variant == "x-");
+  CHECK(*all[3].relative_to == "y-");
 }
 
 TEST_CASE("units", "[results]") {

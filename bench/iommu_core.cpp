@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Host time of the guest's software without a simulation kernel: a page mapped and unmapped again through IOMMU core,
-// driver and page table, with its invalidation; and a mix of sizes. Prints; asserts nothing.
+// Host time of the guest's software without a simulation kernel: a page mapped and unmapped again through IOMMU
+// core, driver and page table, with its invalidation; and a mix of sizes. Prints; asserts nothing.
 #include <fmt/format.h>
 
 #include <array>

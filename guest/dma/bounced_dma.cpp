@@ -7,11 +7,17 @@ namespace gnomon::guest {
 
 namespace {
 
-constexpr std::uint64_t offset_of(std::uint64_t address) { return address & (page_size - 1); }
-constexpr std::uint64_t whole_pages(std::uint64_t bytes) { return (bytes + page_size - 1) & ~(page_size - 1); }
+constexpr std::uint64_t offset_of(std::uint64_t address) {
+  return address & (page_size - 1);
+}
+constexpr std::uint64_t whole_pages(std::uint64_t bytes) {
+  return (bytes + page_size - 1) & ~(page_size - 1);
+}
 
 /// memcpy or memset of `bytes`, by what a page takes.
-Time copy_time(const Cpu& cpu, std::uint64_t bytes) { return cpu.costs().memset_page * bytes / page_size; }
+Time copy_time(const Cpu& cpu, std::uint64_t bytes) {
+  return cpu.costs().memset_page * bytes / page_size;
+}
 
 }  // namespace
 

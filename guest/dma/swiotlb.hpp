@@ -12,8 +12,8 @@ namespace gnomon::guest {
 
 class Swiotlb {
  public:
-  static constexpr std::uint64_t slot_bytes = 2048;        ///< 1 << IO_TLB_SHIFT
-  static constexpr unsigned segment_slots = 128;           ///< IO_TLB_SEGSIZE
+  static constexpr std::uint64_t slot_bytes = 2048;                        ///< 1 << IO_TLB_SHIFT
+  static constexpr unsigned segment_slots = 128;                           ///< IO_TLB_SEGSIZE
   static constexpr std::uint64_t most_bytes = slot_bytes * segment_slots;  ///< of one buffer
   static constexpr std::uint64_t default_bytes = std::uint64_t{64} << 20;  ///< IO_TLB_DEFAULT_SIZE
 

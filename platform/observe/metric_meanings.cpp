@@ -53,6 +53,8 @@ const std::vector<MetricMeaning>& metric_meanings() {
       {"guest.wait_commands", "commands", "commands that only wait for others: COMPLETION_WAIT, the wait descriptor, CMD_SYNC; virtio-iommu has none"},
       {"guest.kicks", "kicks", "notifications the guest sent to its vIOMMU"},
       {"guest.kicks_suppressed", "kicks", "notifications EVENT_IDX made unnecessary"},
+      {"guest.invalidation_commands_per_io", "commands", "guest.invalidation_commands over the completed I/Os"},
+      {"guest.kicks_per_io", "kicks", "guest.kicks over the completed I/Os: doorbells, tail writes"},
       {"guest.syncs", "syncs", "waits for the vIOMMU: iotlb_sync, iotlb_sync_map, flush_iotlb_all"},
       {"guest.early_syncs", "syncs",
        "syncs forced before their time: a gather that could not grow, or a full ring"},

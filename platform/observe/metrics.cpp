@@ -209,6 +209,11 @@ void Metrics::add_guest(MetricValues& out) const {
   out.emplace_back("guest.wait_commands", number(requests_[index_of(RequestType::wait)]));
   out.emplace_back("guest.kicks", number(kicks_));
   out.emplace_back("guest.kicks_suppressed", number(kicks_suppressed_));
+  if (const std::uint64_t ios = lat_.moments().count(); ios > 0) {
+    const double commands = number(requests_[index_of(RequestType::unmap)] + requests_[index_of(RequestType::invalidate)]);
+    out.emplace_back("guest.invalidation_commands_per_io", commands / number(ios));
+    out.emplace_back("guest.kicks_per_io", number(kicks_) / number(ios));
+  }
   out.emplace_back("guest.syncs", number(syncs_[index_of(Sync::unmap)] + syncs_[index_of(Sync::map)] +
                                          syncs_[index_of(Sync::all)]));
   out.emplace_back("guest.early_syncs", number(syncs_[index_of(Sync::early)]));

@@ -70,7 +70,9 @@ struct Column {
   std::string_view only_if;
 };
 
-std::string whole(double count) { return fmt::format("{:.0f}", count); }
+std::string whole(double count) {
+  return fmt::format("{:.0f}", count);
+}
 
 constexpr std::array fio_columns{Column{"bandwidth", {"io.bw_bytes_per_s"}, bandwidth_text, {}},
                                  Column{"IOPS", {"io.iops"}, count_text, {}},

@@ -90,7 +90,10 @@ struct Observers {
   static observe::SanitizerOptions sanitizer_options(const Configuration& c, Platform& platform) {
     const bool translated = c.guest.translated;
     observe::SanitizerOptions options;
-    options.shadowed = translated && c.hypervisor != scenario::HypervisorKind::none;
+    // Nested, the hardware walks the guest's own table: there is no shadow to differ from it.
+    const bool nested = c.iommu == scenario::IommuKind::intel_iommu &&
+                        c.intel_device.shadowing == hypervisor::IntelShadowing::nested;
+    options.shadowed = translated && c.hypervisor != scenario::HypervisorKind::none && !nested;
     options.mappings = !std::holds_alternative<scenario::VfioWorkloadSpec>(c.benchmark);  // 48 bytes a page of the VM's
     options.to_hpa = [&ram = platform.ram()](Gpa gpa) { return ram.to_hpa(gpa); };
     options.domain_of = [translated](SourceId source) -> std::uint32_t {

@@ -18,7 +18,8 @@ using config::Location;
 const std::vector<std::string> statuses{"ok", "guest_panic", "deadlock", "watchdog", "out_of_memory", "crashed"};
 const std::vector<std::string> relations{">", ">=", "<", "<=", "~"};
 
-/// What the star of `pattern` stands for in `name`; nothing where it does not fit. Without a star they must be equal.
+/// What the star of `pattern` stands for in `name`; nothing where it does not fit. Without a star they must be
+/// equal.
 std::optional<std::string> fit(const std::string& pattern, const std::string& name) {
   const std::size_t star = pattern.find('*');
   if (star == std::string::npos) return pattern == name ? std::optional(std::string{}) : std::nullopt;
@@ -80,7 +81,8 @@ class Rules {
     }
     if (any) return;
     known_variant("variant", *e_.variant);
-    if (e_.relative_to && e_.relative_to->find('*') == std::string::npos) known_variant("relative_to", *e_.relative_to);
+    if (e_.relative_to && e_.relative_to->find('*') == std::string::npos)
+      known_variant("relative_to", *e_.relative_to);
   }
   void alone(std::string_view with, std::initializer_list<std::string_view> others) {
     for (const std::string_view other : others)

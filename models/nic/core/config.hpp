@@ -25,7 +25,8 @@ struct PeerConfig {
   std::uint32_t first_window = 10;       ///< segments it sends before it has heard anything (RFC 6928)
   std::uint64_t rate = 0;                ///< bytes/s it paces a flow at; 0: none (iperf3's --bitrate)
   std::uint32_t ack_every = 128 * 1024;  ///< bytes it takes before it acknowledges
-  Time loss_timeout = Time::ms(2);  ///< without progress for so long, it sends again from what was acknowledged
+  /// Without progress for so long it sends again from what was acknowledged (TCP_RTO_MIN of Linux).
+  Time loss_timeout = Time::ms(200);
 };
 
 struct NicConfig {

@@ -255,15 +255,25 @@ TEST_CASE("the table: a variant a row, figures in their units", "[results]") {
         "FAILED: strict io.bw_bytes_per_s / host: off by -0.087, more than 0.02\n");
 }
 
-TEST_CASE("the table of a workload without I/O: the columns are its own, and nothing stands where nothing was", "[results]") {
+TEST_CASE("the table of a workload without I/O: the columns are its own, and nothing stands where nothing was",
+          "[results]") {
   const auto unmaps = [](const std::string& name, double commands) {
     RunRecord r;
     r.status = "ok";
-    r.metrics = {{"api.map_ns.mean", 0},          {"api.unmap_ns.mean", 1650},     {"api.map_calls", 0},
-                 {"api.unmap_calls", 1},          {"api.driver_map_calls", 0},     {"api.driver_unmap_calls", 3},
-                 {"guest.invalidation_commands", commands}, {"guest.wait_commands", 1}, {"exits.total", commands + 1},
-                 {"hypervisor.map_ioctls", 2},    {"hypervisor.unmap_ioctls", 5},  {"invalidation.pages_covered", 16},
-                 {"invalidation.pages_modified", 7}, {"sim.window_ns", 2500}};
+    r.metrics = {{"api.map_ns.mean", 0},
+                 {"api.unmap_ns.mean", 1650},
+                 {"api.map_calls", 0},
+                 {"api.unmap_calls", 1},
+                 {"api.driver_map_calls", 0},
+                 {"api.driver_unmap_calls", 3},
+                 {"guest.invalidation_commands", commands},
+                 {"guest.wait_commands", 1},
+                 {"exits.total", commands + 1},
+                 {"hypervisor.map_ioctls", 2},
+                 {"hypervisor.unmap_ioctls", 5},
+                 {"invalidation.pages_covered", 16},
+                 {"invalidation.pages_modified", 7},
+                 {"sim.window_ns", 2500}};
     return summarise(name, {r}, {});
   };
   ScenarioResult result;
@@ -272,10 +282,13 @@ TEST_CASE("the table of a workload without I/O: the columns are its own, and not
   result.variants = {unmaps("split", 3), unmaps("block", 1)};
   CHECK(to_table(result) ==
         "s: t\n\n"
-        "variant  map     unmap  driver calls  invalidations  waits  exits  ioctls  pages covered  modified    in all  "
+        "variant  map     unmap  driver calls  invalidations  waits  exits  ioctls  pages covered  modified    in "
+        "all  "
         "verdict\n"
-        "split         1.650 us             3              3      1      4       7             16         7  2.500 us\n"
-        "block         1.650 us             3              1      1      2       7             16         7  2.500 us\n");
+        "split         1.650 us             3              3      1      4       7             16         7  2.500 "
+        "us\n"
+        "block         1.650 us             3              1      1      2       7             16         7  2.500 "
+        "us\n");
 }
 
 TEST_CASE("what is expected of several variants is a line; those that fail have their rows", "[results]") {
@@ -299,7 +312,8 @@ TEST_CASE("what is expected of several variants is a line; those that fail have 
 }
 
 TEST_CASE("a star in relative_to is what the variant's stood for", "[results]") {
-  const std::vector<scenario::Variant> variants{{"x-one", {}}, {"y-one", {}}, {"x-two", {}}, {"y-two", {}}, {"x-", {}}};
+  const std::vector<scenario::Variant> variants{
+      {"x-one", {}}, {"y-one", {}}, {"x-two", {}}, {"y-two", {}}, {"x-", {}}};
   scenario::Expectation e = figure("x-*", 1, 0);
   e.relative_to = "y-*";
   const auto all = scenario::expand_expectations({figure("y-one", 1, 0), e}, variants);

@@ -88,7 +88,11 @@ void TcpSocket::release(Cpu& cpu) {
 bool TcpSocket::expects(const nic::CompletionEntry& entry) {
   if (!aborted_ && entry.number == number_of(expected_)) return true;
   ++counters_.discarded;
-  gap_ = !aborted_;
+  if (aborted_) return false;
+  // A segment that was received before asks for an ACK, but tells of no gap (RFC 9293, 3.10.7.4).
+  const bool old = static_cast<std::int32_t>(entry.number - number_of(expected_)) < 0;
+  gap_ = gap_ || !old;
+  repeated_ = repeated_ || old;
   quick_acks_ = quick;
   return false;
 }
@@ -136,7 +140,14 @@ void TcpSocket::DelayedAck::expired(Cpu& cpu) {
 }
 
 void TcpSocket::poll_ended(Cpu& cpu) {
-  if (!std::exchange(gap_, false)) return;
+  const bool repeated = std::exchange(repeated_, false);
+  if (!std::exchange(gap_, false)) {
+    if (repeated && told_ != delivered_) {
+      offer_window();
+      send_ack(cpu);
+    }
+    return;
+  }
   ++counters_.duplicate_acks_sent;
   send_ack(cpu);  // with the window it had: else it is none (RFC 5681, 2)
 }

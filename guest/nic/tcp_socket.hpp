@@ -108,6 +108,7 @@ class TcpSocket {
   std::uint32_t aggregates_ = 0;  // since the last ACK
   std::uint32_t quick_acks_ = 0;  // how many more aggregates are acknowledged at once
   bool gap_ = false;              // a duplicate ACK is due
+  bool repeated_ = false;  // a segment that was received before, in this poll
   DelayedAck delayed_ack_{*this};
 
   // Sending.

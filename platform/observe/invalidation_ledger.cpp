@@ -14,10 +14,10 @@ constexpr std::uint64_t block_pages = 512;
 
 unsigned ones(std::uint64_t word) { return static_cast<unsigned>(std::popcount(word)); }
 
-/// The bits of word `word` of a block that stand for pages of [first, last], counted from the block's first.
-std::uint64_t mask_of(unsigned word, std::uint64_t first, std::uint64_t last) {
-  const std::uint64_t low = std::uint64_t{word} * 64;
-  if (last < low || first > low + 63) return 0;
+/// The bits of word `word` of a block that stand for pages of [first, last], counted from the block's first. The
+/// word holds one of them.
+std::uint64_t mask_of(std::uint64_t word, std::uint64_t first, std::uint64_t last) {
+  const std::uint64_t low = word * 64;
   const std::uint64_t from = std::max(first, low) - low;
   const std::uint64_t to = std::min(last, low + 63) - low;
   return (~std::uint64_t{0} >> (63 - (to - from))) << from;
@@ -44,26 +44,17 @@ void InvalidationLedger::change(std::uint32_t id, std::uint64_t iova, std::uint6
   for_blocks(iova >> page_shift, (iova + bytes - 1) >> page_shift,
              [&](std::uint64_t index, std::uint64_t first, std::uint64_t last) {
                Block& block = d.pages.block(index);
-               std::uint64_t before = 0;
-               for (unsigned w = 0; w < words; ++w) {
+               for (std::uint64_t w = first / 64; w <= last / 64; ++w) {
                  const std::uint64_t mask = mask_of(w, first, last);
                  const std::uint64_t was = block.mapped[w] & mask;
                  d.mapped += mapped ? ones(mask & ~was) : 0;
                  d.mapped -= mapped ? 0 : ones(was);
                  block.mapped[w] = mapped ? block.mapped[w] | mask : block.mapped[w] & ~mask;
-                 before |= block.modified[w];
                  block.modified[w] |= mask;
                }
-               if (before == 0) d.modified.push_back(index);
+               if (!block.listed) d.modified.push_back(index);
+               block.listed = true;
              });
-  if (d.modified.size() > 2 * d.pages.size() + 64) {  // settled ranges leave their blocks' names behind
-    d.modified.clear();
-    d.pages.for_each([&](std::uint64_t index, const Block& block) {
-      if (std::any_of(block.modified.begin(), block.modified.end(), [](std::uint64_t w) { return w != 0; })) {
-        d.modified.push_back(index);
-      }
-    });
-  }
 }
 
 InvalidationLedger::Covered InvalidationLedger::settle_range(Domain& d, std::uint64_t iova, std::uint64_t bytes) {
@@ -71,7 +62,7 @@ InvalidationLedger::Covered InvalidationLedger::settle_range(Domain& d, std::uin
   const std::uint64_t first = iova >> page_shift;
   const std::uint64_t last = (iova + (bytes - 1)) >> page_shift;
   const auto settle = [&](Block& block, std::uint64_t from, std::uint64_t to) {
-    for (unsigned w = 0; w < words; ++w) {
+    for (std::uint64_t w = from / 64; w <= to / 64; ++w) {
       const std::uint64_t mask = mask_of(w, from, to);
       covered.pages += ones((block.mapped[w] | block.modified[w]) & mask);
       covered.modified += ones(block.modified[w] & mask);
@@ -96,6 +87,7 @@ InvalidationLedger::Covered InvalidationLedger::settle_all(Domain& d) {
   Covered covered{d.mapped, 0};
   for (const std::uint64_t index : d.modified) {
     Block& block = d.pages.block(index);
+    block.listed = false;
     for (unsigned w = 0; w < words; ++w) {
       covered.pages += ones(block.modified[w] & ~block.mapped[w]);
       covered.modified += ones(block.modified[w]);

@@ -29,11 +29,12 @@ class InvalidationLedger {
   static constexpr unsigned words = 8;
   struct Block {
     std::array<std::uint64_t, words> mapped{}, modified{};
+    bool listed = false;  ///< in Domain::modified
   };
   struct Domain {
     PageMap<Block> pages;
     std::uint64_t mapped = 0;             ///< pages
-    std::vector<std::uint64_t> modified;  ///< blocks that hold a modified page, some named twice
+    std::vector<std::uint64_t> modified;  ///< blocks, among them all that hold a modified page
   };
 
   Domain& domain(std::uint32_t id);

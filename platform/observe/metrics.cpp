@@ -2,6 +2,7 @@
 #include "platform/observe/metrics.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "models/base/address.hpp"
 #include "platform/observe/exit_reason_name.hpp"
@@ -14,6 +15,8 @@ template <class E>
 constexpr std::size_t index_of(E e) {
   return static_cast<std::size_t>(e);
 }
+template <class E, class... Any>
+constexpr bool is_one_of = (std::is_same_v<E, Any> || ...);
 double number(std::uint64_t v) { return static_cast<double>(v); }
 
 }  // namespace
@@ -22,43 +25,40 @@ Metrics::Metrics(Names names) : names_(std::move(names)), jobs_(names_.jobs.size
 
 void Metrics::on_event(Time at, const trace::Event& event) {
   last_at_ = at;
-  count_always(event);
-  if (open_) std::visit([&](const auto& e) { count(at, e); }, event);
+  std::visit(
+      [&](const auto& e) {
+        count_always(e);
+        if (open_) count(at, e);
+      },
+      event);
 }
 
-void Metrics::count_always(const trace::Event& event) {
-  if (std::holds_alternative<trace::IoSubmitted>(event)) {
-    ++submitted_total_;
-  } else if (std::holds_alternative<trace::IoReaped>(event)) {
-    ++reaped_total_;
-  } else if (std::holds_alternative<trace::DmaBurst>(event) || std::holds_alternative<trace::UnmapReturned>(event) ||
-             std::holds_alternative<trace::DmaApiRound>(event)) {
-    ++work_total_;
-  } else if (const auto* returned = std::get_if<trace::MapReturned>(&event)) {
-    if (returned->status == 0) ++work_total_;
-  } else if (const auto* pinned = std::get_if<trace::PagesPinned>(&event)) {
-    pinned_total_ += pinned->pages;
-  } else if (const auto* unpinned = std::get_if<trace::PagesUnpinned>(&event)) {
-    unpinned_total_ += unpinned->pages;
-  } else if (std::holds_alternative<trace::WindowOpened>(event)) {
+/// In the window or not. What a kind of event has nothing to do with is compiled away.
+template <class E>
+void Metrics::count_always(const E& e) {
+  using namespace trace;
+  if constexpr (is_one_of<E, IoSubmitted>) ++submitted_total_;
+  if constexpr (is_one_of<E, IoReaped>) ++reaped_total_;
+  if constexpr (is_one_of<E, DmaBurst, UnmapReturned, DmaApiRound>) ++work_total_;
+  if constexpr (is_one_of<E, MapReturned>) work_total_ += e.status == 0;
+  if constexpr (is_one_of<E, PagesPinned>) pinned_total_ += e.pages;
+  if constexpr (is_one_of<E, PagesUnpinned>) unpinned_total_ += e.pages;
+  if constexpr (is_one_of<E, WindowOpened>) {
     open_ = true;
     opened_at_ = last_at_;
-  } else if (std::holds_alternative<trace::WindowClosed>(event)) {
+  }
+  if constexpr (is_one_of<E, WindowClosed>) {
     open_ = false;
     closed_at_ = last_at_;
-  } else if (const auto* added = std::get_if<trace::MappingAdded>(&event)) {
-    ledger_.on(*added);
-  } else if (const auto* removed = std::get_if<trace::MappingRemoved>(&event)) {
-    ledger_.on(*removed);
-  } else if (const auto* request = std::get_if<trace::GuestRequest>(&event)) {
-    const InvalidationLedger::Covered covered = ledger_.on(*request);
+  }
+  if constexpr (is_one_of<E, MappingAdded, MappingRemoved>) ledger_.on(e);
+  if constexpr (is_one_of<E, GuestRequest>) {
+    const InvalidationLedger::Covered covered = ledger_.on(e);
     if (open_) pages_covered_ += covered.pages;
     if (open_) pages_modified_ += covered.modified;
-  } else if (const auto* map = std::get_if<trace::ShadowMapped>(&event)) {
-    if (map->status == 0) ++shadow_entries_;
-  } else if (const auto* unmap = std::get_if<trace::ShadowUnmapped>(&event)) {
-    if (unmap->status == 0 && shadow_entries_ > 0) --shadow_entries_;
   }
+  if constexpr (is_one_of<E, ShadowMapped>) shadow_entries_ += e.status == 0;
+  if constexpr (is_one_of<E, ShadowUnmapped>) shadow_entries_ -= e.status == 0 && shadow_entries_ > 0;
 }
 
 Time Metrics::window() const { return open_ ? last_at_ - opened_at_ : closed_at_ - opened_at_; }

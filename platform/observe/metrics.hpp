@@ -95,7 +95,8 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::IoRequeued& e);
   template <class E>
   void count(Time, const E&) {}
-  void count_always(const trace::Event& event);
+  template <class E>
+  void count_always(const E& e);
 
   void add_io(MetricValues& out) const;
   void add_guest(MetricValues& out) const;

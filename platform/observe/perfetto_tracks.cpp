@@ -110,7 +110,12 @@ Tracks::Lanes& Tracks::lanes(Row row, std::uint32_t a, std::uint32_t b) {
   if (kind.index != Index::two) b = 0;
   // 24 bits hold any queue of a device (16 bits in NVMe and virtio).
   const std::uint64_t key = (static_cast<std::uint64_t>(row) << 56) | (std::uint64_t{b & 0xffffff} << 32) | a;
-  if (const auto known = rows_.find(key); known != rows_.end()) return known->second;
+  Recent& recent = recent_[static_cast<std::size_t>(row)];
+  if (recent.lanes != nullptr && recent.key == key) return *recent.lanes;
+  if (const auto known = rows_.find(key); known != rows_.end()) {
+    recent = {key, &known->second};  // stays where it is: rows_ never erases
+    return known->second;
+  }
   const std::uint64_t parent = kind.parent == row ? 0 : track(kind.parent, a, b);
   Lanes& made = rows_[key];
   made.parent = parent;

@@ -2,6 +2,7 @@
 // The rows of the timeline: which exist, what they are called, and which lane of a row a slice goes to.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -91,12 +92,18 @@ class Tracks {
     std::vector<Lane> lanes;
   };
 
+  struct Recent {
+    std::uint64_t key = 0;
+    Lanes* lanes = nullptr;
+  };
+
   Lanes& lanes(Row row, std::uint32_t a, std::uint32_t b);
   std::uint64_t declare(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t parent);
 
   Writer& writer_;
   const Names& names_;
   std::unordered_map<std::uint64_t, Lanes> rows_;  // looked up only, never walked
+  std::array<Recent, static_cast<std::size_t>(Row::pinned) + 1> recent_{};  // the last of each kind
   std::uint64_t next_uuid_ = 1;
   std::uint64_t cut_ = 0;
 };

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
+#include <cstring>
 #include <protozero/pbf_builder.hpp>
 #include <utility>
 
@@ -17,6 +19,8 @@ namespace {
 constexpr std::size_t buffer_bytes = 64 * 1024;
 constexpr std::size_t packet_room = 4 * 1024;  // a packet may begin just below the limit
 constexpr std::uint32_t sequence = 1;
+constexpr std::size_t event_room = 128;      // the most an event takes, its annotations apart
+constexpr std::size_t annotation_room = 32;  // the most an annotation takes
 
 /// A TracePacket in the making; closed by its destructor.
 class Packet : public protozero::pbf_builder<TracePacket> {
@@ -125,57 +129,103 @@ void Writer::declare_counter(std::uint64_t uuid, std::uint64_t parent, std::stri
   flush_if_full();
 }
 
-void Writer::slice(std::uint64_t track, std::uint64_t began, std::uint64_t ended, const Label& label) {
-  event(slice_begin, track, began, label);
-  {
-    protozero::pbf_writer trace{buffer_};
-    Packet packet{trace};
-    packet.add_uint64(TracePacket::timestamp, ended);
-    protozero::pbf_builder<TrackEvent> end{packet, TracePacket::track_event};
-    end.add_enum(TrackEvent::type, slice_end);
-    end.add_uint64(TrackEvent::track_uuid, track);
+namespace {
+
+// Events are most of the file, so they are encoded by hand: protozero grows a string byte by byte, and moves every
+// message it closes. Lengths are written in place of one byte, and what follows moves only where that is too short.
+
+template <class Field>
+constexpr char tag(Field field, protozero::pbf_wire_type type) {
+  static_assert(sizeof(field) == sizeof(protozero::pbf_tag_type));
+  return static_cast<char>(static_cast<unsigned>(field) << 3 | static_cast<unsigned>(type));
+}
+constexpr auto varint = protozero::pbf_wire_type::varint;
+constexpr auto fixed64 = protozero::pbf_wire_type::fixed64;
+constexpr auto message = protozero::pbf_wire_type::length_delimited;
+
+char* put(char* out, std::uint64_t value) {
+  for (; value > 127; value >>= 7) *out++ = static_cast<char>(value | 128);
+  *out++ = static_cast<char>(value);
+  return out;
+}
+
+template <class Field>
+char* put(char* out, Field field, std::uint64_t value) {
+  if (static_cast<unsigned>(field) < 16) {
+    *out++ = tag(field, varint);
+  } else {
+    out = put(out, static_cast<unsigned>(field) << 3);
   }
-  flush_if_full();
+  return put(out, value);
+}
+
+/// Closes the message whose length belongs at `length`, the byte before its first. Returns its end.
+char* close_message(char* length, char* end) {
+  const auto bytes = static_cast<std::size_t>(end - length - 1);
+  if (bytes < 128) {
+    *length = static_cast<char>(bytes);
+    return end;
+  }
+  const auto more = static_cast<std::size_t>((std::bit_width(bytes) + 6) / 7 - 1);
+  std::memmove(length + 1 + more, length + 1, bytes);
+  put(length, bytes);
+  return end + more;
+}
+
+char* put(char* out, const Annotation& a) {
+  *out++ = tag(TrackEvent::debug_annotations, message);
+  char* const length = out++;
+  out = put(out, DebugAnnotation::name_iid, a.name_iid);
+  switch (a.kind) {
+    case Annotation::Kind::number: out = put(out, DebugAnnotation::uint_value, a.value); break;
+    case Annotation::Kind::pointer: out = put(out, DebugAnnotation::pointer_value, a.value); break;
+    case Annotation::Kind::truth: out = put(out, DebugAnnotation::bool_value, a.value != 0); break;
+  }
+  return close_message(length, out);
+}
+
+char* put(char* out, const Flow& flow) {
+  out = put(out, static_cast<unsigned>(flow.ends ? TrackEvent::terminating_flow_ids : TrackEvent::flow_ids) << 3 |
+                     static_cast<unsigned>(fixed64));
+  for (unsigned i = 0; i < 8; ++i) *out++ = static_cast<char>(flow.id >> 8 * i);
+  return out;
+}
+
+}  // namespace
+
+void Writer::slice(std::uint64_t track, std::uint64_t began, std::uint64_t ended, const Label& label) {
+  event(slice_begin, track, began, label, 0);
+  event(slice_end, track, ended, {}, 0);
 }
 
 void Writer::instant(std::uint64_t track, std::uint64_t at, const Label& label) {
-  event(perfetto::instant, track, at, label);
-  flush_if_full();
+  event(perfetto::instant, track, at, label, 0);
 }
 
 void Writer::counter(std::uint64_t track, std::uint64_t at, std::int64_t value) {
-  {
-    protozero::pbf_writer trace{buffer_};
-    Packet packet{trace};
-    packet.add_uint64(TracePacket::timestamp, at);
-    protozero::pbf_builder<TrackEvent> sample{packet, TracePacket::track_event};
-    sample.add_enum(TrackEvent::type, perfetto::counter);
-    sample.add_uint64(TrackEvent::track_uuid, track);
-    sample.add_int64(TrackEvent::counter_value, value);
-  }
-  flush_if_full();
+  event(perfetto::counter, track, at, {}, value);
 }
 
-void Writer::event(int type, std::uint64_t track, std::uint64_t at, const Label& label) {
-  protozero::pbf_writer trace{buffer_};
-  Packet packet{trace};
-  packet.add_uint64(TracePacket::timestamp, at);
-  protozero::pbf_builder<TrackEvent> event{packet, TracePacket::track_event};
-  event.add_enum(TrackEvent::type, type);
-  event.add_uint64(TrackEvent::track_uuid, track);
-  event.add_uint64(TrackEvent::name_iid, label.name_iid);
-  for (const Annotation& a : label.annotations) {
-    protozero::pbf_builder<DebugAnnotation> annotation{event, TrackEvent::debug_annotations};
-    annotation.add_uint64(DebugAnnotation::name_iid, a.name_iid);
-    switch (a.kind) {
-      case Annotation::Kind::number: annotation.add_uint64(DebugAnnotation::uint_value, a.value); break;
-      case Annotation::Kind::pointer: annotation.add_uint64(DebugAnnotation::pointer_value, a.value); break;
-      case Annotation::Kind::truth: annotation.add_bool(DebugAnnotation::bool_value, a.value != 0); break;
-    }
-  }
-  if (label.flow.id != 0) {
-    event.add_fixed64(label.flow.ends ? TrackEvent::terminating_flow_ids : TrackEvent::flow_ids, label.flow.id);
-  }
+void Writer::event(int type, std::uint64_t track, std::uint64_t at, const Label& label, std::int64_t value) {
+  const std::size_t room = event_room + label.annotations.size() * annotation_room;
+  if (scratch_.size() < room) scratch_.resize(room);
+  char* out = scratch_.data();
+  *out++ = tag(Trace::packet, message);
+  char* const packet = out++;
+  out = put(out, TracePacket::timestamp, at);
+  out = put(out, TracePacket::trusted_packet_sequence_id, sequence);
+  out = put(out, TracePacket::sequence_flags, needs_incremental_state);
+  *out++ = tag(TracePacket::track_event, message);
+  char* const body = out++;
+  out = put(out, TrackEvent::type, static_cast<unsigned>(type));
+  out = put(out, TrackEvent::track_uuid, track);
+  if (label.name_iid != 0) out = put(out, TrackEvent::name_iid, label.name_iid);
+  for (const Annotation& annotation : label.annotations) out = put(out, annotation);
+  if (label.flow.id != 0) out = put(out, label.flow);
+  if (type == perfetto::counter) out = put(out, TrackEvent::counter_value, static_cast<std::uint64_t>(value));
+  out = close_message(packet, close_message(body, out));
+  buffer_.append(scratch_.data(), static_cast<std::size_t>(out - scratch_.data()));
+  flush_if_full();
 }
 
 void Writer::flush_if_full() {

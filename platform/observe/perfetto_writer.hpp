@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 namespace gnomon::observe::perfetto {
 
@@ -27,7 +28,7 @@ struct Flow {
 
 /// What an event says besides when and where.
 struct Label {
-  std::uint64_t name_iid;
+  std::uint64_t name_iid = 0;
   std::span<const Annotation> annotations;
   Flow flow{};
 };
@@ -61,7 +62,7 @@ class Writer {
   std::error_code close();
 
  private:
-  void event(int type, std::uint64_t track, std::uint64_t at, const Label& label);
+  void event(int type, std::uint64_t track, std::uint64_t at, const Label& label, std::int64_t value);
   void flush_if_full();
   void flush();
   void fail(int error_number);
@@ -69,6 +70,7 @@ class Writer {
   std::filesystem::path path_;
   std::filesystem::path part_;
   std::string buffer_;
+  std::vector<char> scratch_;  ///< the event in the making
   std::error_code error_;
   int file_ = -1;
 };

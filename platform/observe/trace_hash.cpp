@@ -8,6 +8,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <type_traits>
+#include <variant>
 
 namespace gnomon::observe {
 
@@ -19,6 +21,13 @@ constexpr std::size_t block_bytes = 4096;
 constexpr std::size_t head_bytes = sizeof(std::uint64_t) + sizeof(std::uint32_t);
 constexpr std::size_t largest_record = 128;
 static_assert(head_bytes + sizeof(trace::Event) <= largest_record);
+static_assert(std::is_trivially_copyable_v<trace::Event>);
+
+template <class... E>
+constexpr std::array<std::uint8_t, sizeof...(E)> sizes_of(std::type_identity<std::variant<E...>>) {
+  return {static_cast<std::uint8_t>(sizeof(E))...};
+}
+constexpr auto event_bytes = sizes_of(std::type_identity<trace::Event>{});
 
 }  // namespace
 
@@ -28,6 +37,11 @@ struct TraceHash::State {
   // A record starts below block_bytes and may end beyond it: no record is ever split by hand.
   std::array<unsigned char, block_bytes + largest_record> block;
 };
+
+[[gnu::noinline]] void TraceHash::hash_block(State& s) {
+  XXH3_64bits_update(&s.hash, s.block.data(), s.used);
+  s.used = 0;
+}
 
 TraceHash::TraceHash() : state_(new State) {
   XXH3_64bits_reset(&state_->hash);
@@ -41,21 +55,19 @@ void TraceHash::on_event(Time at, const trace::Event& event) {
   const auto kind = static_cast<std::uint32_t>(event.index());
   std::memcpy(out, &ps, sizeof ps);
   std::memcpy(out + sizeof ps, &kind, sizeof kind);
-  s.used += head_bytes + std::visit(
-                             [out](const auto& e) {
-                               std::memcpy(out + head_bytes, &e, sizeof e);
-                               return sizeof e;
-                             },
-                             event);
-  if (s.used >= block_bytes) {
-    XXH3_64bits_update(&s.hash, s.block.data(), s.used);
-    s.used = 0;
-  }
+  // A variant of trivial alternatives is its storage and then its index: all of it is copied, a fixed number of bytes,
+  // and the alternative's own are kept.
+  std::memcpy(out + head_bytes, static_cast<const void*>(&event), sizeof event);
+  s.used += head_bytes + event_bytes[kind];
+  if (s.used >= block_bytes) hash_block(s);
   last_at_ = at;
-  if (++events_ == next_checkpoint_) {
-    checkpoints_.push_back({events_, at, value()});
-    next_checkpoint_ = checkpoint_after(events_);
-  }
+  if (++events_ == next_checkpoint_) take_checkpoint();
+}
+
+/// Rare, and kept out of on_event: inlined there, it costs every event the saving of its registers.
+[[gnu::noinline]] void TraceHash::take_checkpoint() {
+  checkpoints_.push_back({events_, last_at_, value()});
+  next_checkpoint_ = checkpoint_after(events_);
 }
 
 std::string TraceHash::checkpoints_text() const {

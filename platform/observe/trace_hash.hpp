@@ -44,6 +44,9 @@ class TraceHash final : public trace::Sink {
 
  private:
   struct State;
+  static void hash_block(State& state);
+  void take_checkpoint();
+
   std::unique_ptr<State> state_;
   std::uint64_t events_ = 0;
   std::uint64_t next_checkpoint_ = 1;

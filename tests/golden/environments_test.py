@@ -14,7 +14,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = str(pathlib.Path(sys.argv[1]).resolve())
 HASHES = pathlib.Path(__file__).with_name("scenario_hashes.txt")
-SHORT = ("--set", "workload.runtime=12ms", "--set", "workload.ramp_time=1ms", "--trace", "none")
+SHORT_FIO = ("--set", "workload.runtime=12ms", "--set", "workload.ramp_time=1ms")
+SHORT_IPERF = ("--set", "workload.iperf.time=5ms", "--set", "workload.iperf.omit=1ms", "--set", "workload.iperf.interval=5ms")
 NO_RANDOMIZE = 0x0040000  # ADDR_NO_RANDOMIZE of personality(2)
 HOST_FILES = {"summary.json", "config.toml"}  # they tell of the host's time, and of paths
 
@@ -55,8 +56,10 @@ class Environments(unittest.TestCase):
         return summary, files
 
     def short(self, scenario):
-        """The arguments that shorten it: a benchmark of an API has an end of its own."""
-        return SHORT if "[workload]\nfio" in scenario.read_text() else ("--trace", "none")
+        """The arguments that shorten it; a benchmark of an API has an end of its own."""
+        text = scenario.read_text()
+        made_short = SHORT_IPERF if "[workload.iperf]" in text else SHORT_FIO if "[workload]\nfio" in text else ()
+        return (*made_short, "--trace", "none")
 
     def test_hashes_of_the_shipped_scenarios(self):
         lines = []
@@ -71,7 +74,7 @@ class Environments(unittest.TestCase):
 
     def test_what_is_around_the_process(self):
         scenario = ROOT / "scenarios" / "quickstart.toml"
-        short = (*SHORT[:-1], "perfetto")
+        short = (*SHORT_FIO, "--trace", "perfetto")
         _, plain = self.results(scenario, *short)
         self.assertTrue({"strict/trace.pftrace", "strict/series.json", "strict/trace.hashes"} <= plain.keys(), plain.keys())
         for name, arguments, options in self.surroundings():

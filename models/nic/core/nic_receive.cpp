@@ -27,7 +27,7 @@ void NicCore::wire(Time at) {
   actions_.push(at + transfer_time(on_wire_.wire, config_.wire_rate), Step::train_arrived);
   if (!losses_planned_) {
     losses_planned_ = true;
-    actions_.push(at + config_.peer.loss_timeout, Step::losses_due);
+    actions_.push(at + std::min(config_.peer.probe_timeout, config_.peer.loss_timeout), Step::losses_due);
   }
 }
 

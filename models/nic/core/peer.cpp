@@ -83,6 +83,8 @@ void Peer::acknowledge(Time at, Flow& flow, const TcpHeader& header, bool nothin
   if (acknowledged > flow.acknowledged) {
     const std::uint64_t bytes = acknowledged - flow.acknowledged;
     flow.acknowledged = acknowledged;
+    flow.probes = 0;
+    flow.probe_due = false;
     flow.next = std::max(flow.next, acknowledged);
     flow.progress = at;
     const std::uint64_t growth = flow.congestion < flow.threshold ? bytes : bytes * flow.segment / flow.congestion;
@@ -95,7 +97,9 @@ void Peer::acknowledge(Time at, Flow& flow, const TcpHeader& header, bool nothin
 
 void Peer::go_back(Time at, Flow& flow) {
   ++counters_.retransmissions;
-  flow.recover = flow.next;
+  flow.recover = flow.acknowledged + 1;  // what follows of the flight that was lost repeats the same number
+  flow.probes = 0;
+  flow.probe_due = false;
   flow.threshold = std::max<std::uint64_t>(flow.congestion / 2, 2 * std::uint64_t{flow.segment});
   flow.congestion = flow.threshold;
   flow.next = flow.acknowledged;
@@ -122,7 +126,7 @@ std::uint32_t Peer::next_payload(const Flow& flow) const {
 
 Time Peer::ready(const Flow& flow) const {
   if (flow.closed) return Time::max();
-  if (flow.syn_due || flow.ack_due) return Time{};
+  if (flow.syn_due || flow.ack_due || flow.probe_due) return Time{};
   if (!flow.sends || !flow.established || next_payload(flow) == 0) return Time::max();
   return flow.not_before;
 }
@@ -137,7 +141,8 @@ Train Peer::send(Time at) {
   while (ready(flows_[turn_]) > at) turn_ = turn_ + 1 == flows_.size() ? 0 : turn_ + 1;
   Flow& flow = flows_[turn_];
   turn_ = turn_ + 1 == flows_.size() ? 0 : turn_ + 1;
-  return flow.syn_due || flow.ack_due ? control(flow) : data(at, flow);
+  if (flow.syn_due || flow.ack_due) return control(flow);
+  return flow.probe_due ? probe(flow) : data(at, flow);
 }
 
 Train Peer::control(Flow& flow) {
@@ -173,15 +178,35 @@ Train Peer::data(Time at, Flow& flow) {
   return train;
 }
 
+/// The last segment under way once more.
+Train Peer::probe(Flow& flow) {
+  flow.probe_due = false;
+  Train train;
+  train.flow = flow.tag;
+  train.queue = flow.queue;
+  train.payload = static_cast<std::uint32_t>(std::min<std::uint64_t>(flow.segment, flow.next - flow.acknowledged));
+  train.number = number_of(flow.next - train.payload);
+  train.stored = train.payload + (packing_.coalesce ? 0 : header_bytes);
+  train.wire = wire_bytes(1, train.payload);
+  return train;
+}
+
 Time Peer::retry_losses(Time at) {
   Time next = Time::max();
   for (Flow& flow : flows_) {
     if (flow.closed || !flow.sends || flow.next == flow.acknowledged) continue;
     if (at - flow.progress >= config_.loss_timeout) {
       go_back(at, flow);
-    } else {
-      next = std::min(next, flow.progress + config_.loss_timeout);
+      continue;
     }
+    // Each probe waits twice as long as the one before: one may be lost too.
+    Time due = flow.progress + config_.probe_timeout * (std::uint64_t{1} << flow.probes);
+    if (at >= due) {
+      flow.probe_due = true;
+      ++flow.probes;
+      due = flow.progress + config_.probe_timeout * (std::uint64_t{1} << flow.probes);
+    }
+    next = std::min({next, due, flow.progress + config_.loss_timeout});
   }
   return next;
 }

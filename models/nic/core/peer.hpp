@@ -50,7 +50,7 @@ class Peer {
   /// The next train, connections taking turns. Requires next_send() <= at.
   Train send(Time at);
 
-  /// Senders without progress since `at` - loss_timeout start again. Returns when to look next; Time::max(): when
+  /// Senders without progress since `at` - probe_timeout probe, since `at` - loss_timeout start again. Returns when to look next; Time::max(): when
   /// something has been sent again.
   Time retry_losses(Time at);
 
@@ -75,12 +75,14 @@ class Peer {
     // Sending. Stream offsets: sequence number 1 is byte 0.
     std::uint64_t acknowledged = 0;
     std::uint64_t next = 0;
-    std::uint64_t recover = 0;  // a loss before it has been seen to
+    std::uint64_t recover = 0;  // a duplicate below it tells nothing new of a loss
     std::uint64_t advertised = 0;
     std::uint64_t congestion = 0;
     std::uint64_t threshold = ~std::uint64_t{0};
     Time not_before;
     Time progress;
+    bool probe_due = false;
+    unsigned probes = 0;  // since the last progress
     // Taking.
     std::uint64_t received = 0;
     std::uint64_t told = 0;
@@ -97,6 +99,7 @@ class Peer {
   Time ready(const Flow& flow) const;
   Train control(Flow& flow);
   Train data(Time at, Flow& flow);
+  Train probe(Flow& flow);
 
   const PeerConfig config_;
   const PackingConfig packing_;

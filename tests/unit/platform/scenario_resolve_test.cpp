@@ -183,7 +183,8 @@ TEST_CASE("every fault has a key, and every key reaches its switch", "[scenario]
 
 TEST_CASE("machine profiles hold every constant, each with its provenance", "[scenario]") {
   const auto names = toml_names(machines_folder());
-  CHECK(names == std::vector<std::string>{"intel-desktop-2023", "ryzen-3900x"});
+  CHECK(names == std::vector<std::string>{"grace", "intel-desktop-2023", "kunpeng-920", "ryzen-3900x",
+                                          "sapphire-rapids-100g", "tegra210", "z15"});
   for (const std::string& name : names) {
     config::Diagnostics diagnostics;
     const auto document = load_machine(name, {}, diagnostics);
@@ -194,6 +195,9 @@ TEST_CASE("machine profiles hold every constant, each with its provenance", "[sc
     for (const auto& p : config::parameters<MachineProfile>()) {
       INFO(p.path);
       const config::Origin* origin = origins.find(p.path);
+      const std::string group = p.path.substr(0, p.path.find('.'));
+      const bool optional = group == "nic" || group == "tegra_smmu";  // where the machine has one
+      if (optional && document->find(group) == nullptr) continue;
       REQUIRE(origin);
       CHECK(origin->provenance.has_value() == p.constant);
     }

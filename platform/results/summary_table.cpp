@@ -28,6 +28,7 @@ std::string figure_text(const scenario::Expectation& e, double value) {
   const std::string& metric = *e.metric;
   if (e.relative_to) return fmt::format("{:.3f}", value);
   if (metric.ends_with("bw_bytes_per_s")) return bandwidth_text(value);
+  if (metric == "net.bits_per_s") return fmt::format("{:.2f} Gbit/s", value * 1e-9);
   if (metric.ends_with(".mean") || metric.ends_with("_ns") || metric.find("_ns.") != std::string::npos)
     return time_text(value);
   return fmt::format("{:.6g}", value);
@@ -99,6 +100,20 @@ constexpr std::array map_benchmark_columns{Column{"rounds", {"dma_api.rounds"}, 
                                            waits,
                                            exits,
                                            ioctls};
+std::string goodput_text(double bits_per_s) {
+  return fmt::format("{:.2f} Gbit/s", bits_per_s * 1e-9);
+}
+
+constexpr std::array iperf_columns{
+    Column{"goodput", {"net.bits_per_s"}, goodput_text, {}},
+    Column{"map", {"api.map_ns.mean"}, time_text, "api.map_calls"},
+    Column{"unmap", {"api.unmap_ns.mean"}, time_text, "api.unmap_calls"},
+    invalidations,
+    Column{"flushes", {"guest.flush_queue.full_flushes", "guest.flush_queue.timer_flushes"}, whole, {}},
+    exits,
+    ioctls,
+    Column{"table reads", {"hypervisor.ptes_read"}, whole, {}},
+    Column{"dropped", {"net.packets_dropped"}, whole, {}}};
 constexpr std::array vfio_columns{Column{"map", {"vfio.map_ns"}, time_text, {}},
                                   Column{"unmap", {"vfio.unmap_ns"}, time_text, {}},
                                   Column{"runs", {"vfio.runs"}, whole, {}},
@@ -114,6 +129,7 @@ std::span<const Column> columns_of(const ScenarioResult& result) {
       return std::any_of(v.metrics.begin(), v.metrics.end(), [&](const auto& m) { return m.first == metric; });
     });
   };
+  if (reported("net.bits_per_s")) return iperf_columns;
   if (reported("vfio.map_ns")) return vfio_columns;
   if (reported("dma_api.rounds")) return map_benchmark_columns;
   if (reported("api.driver_map_calls")) return api_columns;

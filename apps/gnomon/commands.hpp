@@ -83,6 +83,29 @@ struct InspectOptions {
 };
 int inspect_command(const InspectOptions& options);
 
+struct ConformOptions {
+  std::vector<std::string> traces;
+  std::string machine = "intel-desktop-2023";
+  std::string kernel;   ///< empty: as the trace tells, likewise the two below
+  std::string iommu;
+  std::string cmdline;
+  unsigned jobs = 1;
+};
+int conform_command(const ConformOptions& options);
+
+struct ReplayOptions {
+  std::vector<std::string> traces;
+  std::vector<std::string> variants;
+  std::string machine = "intel-desktop-2023";
+  std::string kernel = "6.12";
+  std::string iommu = "virtio-iommu";
+  std::string mode = "closed";
+  double rate = 1;
+  unsigned jobs = 1;
+  bool json = false;
+};
+int replay_command(const ReplayOptions& options);
+
 int list_command(const std::string& what);
 int explain_command(const std::string& name);
 int reference_command(const std::string& what);

@@ -97,6 +97,33 @@ CLI::App* add_inspect(CLI::App& app, app::InspectOptions& o) {
   return inspect;
 }
 
+CLI::App* add_conform(CLI::App& app, app::ConformOptions& o) {
+  CLI::App* conform =
+      app.add_subcommand("conform", "hold recorded guests against the simulated guest: commands, order, IOVAs");
+  conform->add_option("TRACE", o.traces, "recordings, each a .gtrace or an archive of traces")->required();
+  conform->add_option("--kernel", o.kernel, "of the recorded guest (default: as its trace tells)");
+  conform->add_option("--iommu", o.iommu, "virtio-iommu, intel-iommu or amd-iommu (default: as the trace tells)");
+  conform->add_option("--cmdline", o.cmdline, "the recorded kernel's, what concerns its IOMMU");
+  conform->add_option("--machine", o.machine, "machine profile to simulate on: it decides times only");
+  conform->add_option("--jobs", o.jobs, "traces at a time")->check(CLI::Range(1u, 4096u));
+  return conform;
+}
+
+CLI::App* add_replay(CLI::App& app, app::ReplayOptions& o) {
+  CLI::App* replay = app.add_subcommand("replay", "what a recorded workload would cost with other policies");
+  replay->add_option("TRACE", o.traces, "one recording: a .gtrace, or what `gnomon import` takes")->required();
+  replay->add_option("--variants", o.variants, "policies: none, strict, lazy, lazy-sq, each with -map or -nomap")
+      ->delimiter(',');
+  replay->add_option("--machine", o.machine, "machine profile");
+  replay->add_option("--kernel", o.kernel, "kernel of the simulated guest");
+  replay->add_option("--iommu", o.iommu, "its IOMMU");
+  replay->add_option("--mode", o.mode, "closed or open")->check(CLI::IsMember({"closed", "open"}));
+  replay->add_option("--rate", o.rate, "how much faster than recorded")->check(CLI::Range(0.001, 1000.0));
+  replay->add_option("--jobs", o.jobs, "variants at a time")->check(CLI::Range(1u, 4096u));
+  replay->add_flag("--json", o.json, "print the summary as JSON");
+  return replay;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -154,6 +181,13 @@ int main(int argc, char** argv) {
   app::InspectOptions inspect_options;
   CLI::App* inspect = add_inspect(app, inspect_options);
 
+  app::ConformOptions conform_options;
+  conform_options.jobs = run_options.jobs;
+  CLI::App* conform = add_conform(app, conform_options);
+  app::ReplayOptions replay_options;
+  replay_options.jobs = run_options.jobs;
+  CLI::App* replay = add_replay(app, replay_options);
+
   std::string list_what, explain_what, reference_what;
   CLI::App* list =
       app.add_subcommand("list", "what there is: scenarios, machines, iommus, kernels, policies, metrics, params");
@@ -175,6 +209,8 @@ int main(int argc, char** argv) {
     if (report->parsed()) return app::report_command(report_options);
     if (diff->parsed()) return app::diff_command(diff_options);
     if (import->parsed()) return app::import_command(import_options);
+    if (conform->parsed()) return app::conform_command(conform_options);
+    if (replay->parsed()) return app::replay_command(replay_options);
     if (inspect->parsed()) return app::inspect_command(inspect_options);
     if (list->parsed()) return app::list_command(list_what);
     if (explain->parsed()) return app::explain_command(explain_what);

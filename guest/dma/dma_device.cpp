@@ -46,13 +46,23 @@ int TranslatedDma::map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, Dm
   cpu.work(cpu.costs().dma_map);
   std::uint64_t bytes = 0;
   for (const Run& run : runs) bytes += run.bytes;
-  const std::uint64_t pages = whole_pages(bytes) >> page_shift;
-  const DmaIovaOutcome allocated = policy_.allocate(iovas_, cpu.id(), pages);
+  Iova iova;
+  if (const int error = allocate(cpu, whole_pages(bytes), iova); error != 0) return error;
+  return map_at(cpu, iova, runs, access, mapping);
+}
+
+int TranslatedDma::allocate(Cpu& cpu, std::uint64_t bytes, Iova& iova) {
+  const DmaIovaOutcome allocated = policy_.allocate(iovas_, cpu.id(), bytes >> page_shift);
   if (allocated.tried_32bit) charge(cpu, allocated.low);
   if (allocated.tried_full) charge(cpu, allocated.full);
   if (!allocated) return ENOMEM;
+  iova = Iova::from_page(allocated.pfn);
+  return 0;
+}
 
-  const Iova iova = Iova::from_page(allocated.pfn);
+int TranslatedDma::map_at(Cpu& cpu, Iova iova, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) {
+  std::uint64_t bytes = 0;
+  for (const Run& run : runs) bytes += run.bytes;
   std::vector<Run> padded;
   if (whole_pages(bytes) != bytes) {
     padded.assign(runs.begin(), runs.end());
@@ -60,7 +70,8 @@ int TranslatedDma::map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, Dm
     runs = padded;
   }
   if (const MapResult mapped = domain_.map_sg(cpu, iova, runs, access); mapped.error != 0) {
-    free_iova(cpu, allocated.pfn, pages);  // Linux does so even where the undoing left something mapped
+    // Linux frees it even where the undoing left something mapped
+    free_iova(cpu, iova.page(), whole_pages(bytes) >> page_shift);
     return mapped.error;
   }
   mapping.segments.assign(1, {iova, bytes});
@@ -101,7 +112,7 @@ void TranslatedDma::queue_iova(Cpu& cpu, Iova iova, std::uint64_t bytes, Freelis
     }
     queue_->push(cpu.id(), iova.page(), bytes >> page_shift, freelist);
   }
-  if (queue_->arm_timer()) cpu.arm(*this, options_.flush_queue.timeout);
+  if (options_.own_timer && queue_->arm_timer()) cpu.arm(*this, options_.flush_queue.timeout);
 }
 
 void TranslatedDma::flush(Cpu& cpu, trace::FlushCause cause) {

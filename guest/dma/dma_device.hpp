@@ -32,6 +32,7 @@ struct DmaMapping {
 struct DmaDomainOptions {
   bool deferred = false;  ///< DMA_FQ: lazy, through the flush queue
   FlushQueueConfig flush_queue;
+  bool own_timer = true;  ///< the flush queue arms its timer; false: flush_timer_fired() is called instead
   FlushQueueFaults faults;
   IovaBehaviour iova;
   DmaIovaLimits limits;
@@ -62,6 +63,13 @@ class TranslatedDma final : public DmaDevice, private Timer {
 
   int map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) override;
   void unmap(Cpu& cpu, const DmaMapping& mapping) override;
+
+  /// map() in its two halves, as the two-step API has them: an IOVA for `bytes` (whole pages), and the runs mapped
+  /// there. map_at() frees the IOVA where it fails. Both return an errno.
+  int allocate(Cpu& cpu, std::uint64_t bytes, Iova& iova);
+  int map_at(Cpu& cpu, Iova iova, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping);
+  /// fq_flush_timeout on this CPU: what the timer does when it fires by itself.
+  void flush_timer_fired(Cpu& cpu) { expired(cpu); }
 
   /// Keeps device addresses [first, last], in pages, out of the allocator.
   void reserve(std::uint64_t first, std::uint64_t last) { iovas_.reserve(first, last); }

@@ -27,11 +27,17 @@ trace::GuestRequest note_of(const vtd::InvalidationDescriptor& descriptor, std::
     note.type = trace::RequestType::invalidate;
     note.bytes = trace::whole_domain;
     if (iotlb->g == vtd::Granularity::global) note.domain = trace::all_domains;
-    if (iotlb->g == vtd::Granularity::device_or_page) covers(iotlb->addr, iotlb->am);
+    if (iotlb->g == vtd::Granularity::device_or_page) {
+      covers(iotlb->addr, iotlb->am);
+      note.flags = iotlb->ih ? trace::request_leaf_only : 0;
+    }
   } else if (const auto* piotlb = std::get_if<vtd::PasidIotlbInvalidate>(&descriptor)) {
     note.type = trace::RequestType::invalidate;
     note.bytes = trace::whole_domain;
-    if (piotlb->g == vtd::PasidGranularity::pages) covers(piotlb->addr, piotlb->am);
+    if (piotlb->g == vtd::PasidGranularity::pages) {
+      covers(piotlb->addr, piotlb->am);
+      note.flags = piotlb->ih ? trace::request_leaf_only : 0;
+    }
   } else if (std::holds_alternative<vtd::InvalidationWait>(descriptor)) {
     note.type = trace::RequestType::wait;
     note.domain = trace::all_domains;

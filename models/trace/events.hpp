@@ -40,6 +40,7 @@ enum class RequestType : u32 { attach, detach, map, unmap, probe, invalidate, wa
 /// `bytes` of a request that covers its whole domain; of every domain where `domain` is `all_domains`.
 inline constexpr u64 whole_domain = ~u64{0};
 inline constexpr u32 all_domains = ~u32{0};
+inline constexpr u32 request_leaf_only = 1;
 
 /// The guest's own table now maps the run; `writable` and `readable` as the device may use it.
 struct MappingAdded { u64 iova; u64 gpa; u64 bytes; u32 domain; u32 cpu; u32 readable; u32 writable; };
@@ -61,7 +62,8 @@ struct FlushQueueFlushed { u64 began_ps; u32 domain; u32 cpu; FlushCause cause; 
 /// A sync operation of the IOMMU driver returned.
 struct SyncDone { u64 began_ps; u32 domain; u32 cpu; Sync kind; u32 reserved; };
 /// The guest's driver put one request or command on its queue. `bytes` are what it covers.
-struct GuestRequest { u64 iova; u64 bytes; u64 gpa; u32 domain; u32 cpu; RequestType type; u32 reserved; };
+/// `flags` of an invalidation: request_leaf_only, where the unit may keep its non-leaf entries (VT-d IH).
+struct GuestRequest { u64 iova; u64 bytes; u64 gpa; u32 domain; u32 cpu; RequestType type; u32 flags; };
 /// The guest rang the vIOMMU's doorbell.
 struct GuestKick { u64 requests; u32 cpu; u32 suppressed; };
 

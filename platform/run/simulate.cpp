@@ -221,6 +221,8 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   run_to_end(platform, watchdog, progress, result);
 
   const Time end = global_time();
+  if (options.on_end && result.status == Status::ok && platform.guest().workload() != nullptr)
+    options.on_end(*platform.guest().workload());
   platform.close();
   observers.sanitizer.check_teardown(end);
   result.metrics = observers.metrics.values();

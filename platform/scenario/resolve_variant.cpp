@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <system_error>
 
+#include "platform/gtrace/format.hpp"
+#include "platform/replay/trace_file.hpp"
 #include "platform/scenario/command_line.hpp"
 #include "platform/scenario/fio_jobs.hpp"
 
@@ -114,12 +117,14 @@ class VariantResolver {
     if (w.api) given.push_back("api");
     if (w.map_benchmark) given.push_back("map_benchmark");
     if (w.vfio) given.push_back("vfio");
+    if (!w.trace.empty()) given.push_back("trace");
     if (w.iperf) given.push_back("iperf");
     if (given.size() != 1) {
       error("workload", given.empty() ? "there is no workload" : fmt::format("more than one workload: {}", fmt::join(given, ", ")),
-            "accepted: one of fio, api, map_benchmark, vfio, iperf");
+            "accepted: one of fio, api, map_benchmark, vfio, iperf, trace");
       return false;
     }
+    if (w.replay && w.trace.empty()) error("workload.replay", "there is no trace to replay", "see workload.trace");
     if (!w.fio.empty()) {
       out_.configuration.jobs = load_jobs(file_, origins_, places.folder, places.shown, diagnostics_);
       return !out_.configuration.jobs.empty();
@@ -132,6 +137,7 @@ class VariantResolver {
     if (w.api) out_.configuration.benchmark = api_spec(*w.api);
     if (w.vfio) choose_vfio(*w.vfio);
     if (w.iperf) choose_iperf(*w.iperf);
+    if (!w.trace.empty()) choose_replay(w, places);
     return true;
   }
 
@@ -173,6 +179,33 @@ class VariantResolver {
       error("workload.vfio", "VFIO is the host's: its IOMMU, not a guest's", "accepted with hypervisor.kind = \"none\"");
     if (!translated()) error("workload.vfio", "VFIO needs an IOMMU that translates", "see iommu.device");
     out_.configuration.benchmark = spec;
+  }
+
+  void choose_replay(const WorkloadTable& w, const Places& places) {
+    guest::ReplaySpec spec;
+    if (w.replay) {
+      spec.pacing = w.replay->mode;
+      if (!(w.replay->rate >= 0.001 && w.replay->rate <= 1000))
+        return error("workload.replay.rate", "a trace is replayed from 0.001 to 1000 times as fast as recorded");
+      spec.rate_ppm = static_cast<std::uint64_t>(w.replay->rate * 1e6 + 0.5);
+    }
+    try {
+      replay::LoadedTrace trace = replay::load_trace((places.folder / w.trace).string());
+      for (std::string& text : trace.notes) note(std::move(text));
+      spec.script = std::move(trace.script);
+    } catch (const gtrace::GtraceError& wrong) {
+      return error("workload.trace", fmt::format("{}: {}", config::printable(w.trace), wrong.what()),
+                   "accepted: what `gnomon import` writes");
+    } catch (const std::system_error& wrong) {
+      return error("workload.trace", fmt::format("{}: {}", config::printable(w.trace), wrong.code().message()));
+    }
+    if (spec.script->cpus > file_.guest.vcpus)
+      error("guest.vcpus", fmt::format("the trace has {} CPUs, the guest {}", spec.script->cpus, file_.guest.vcpus));
+    const std::uint64_t needed = guest::RecordedMemory::bytes_for(spec.script->runs);
+    if (needed > file_.guest.memory / 2)
+      error("guest.memory", fmt::format("the trace's buffers take {}, and half of the guest's memory is for them",
+                                        config::format_quantity(needed, config::Unit::bytes)));
+    out_.configuration.benchmark = std::move(spec);
   }
 
   void fill_plain() {

@@ -133,6 +133,8 @@ void describe(Description& d, WorkloadTable& w) {
   d.table("map_benchmark", w.map_benchmark, "the kernel's dma_map_benchmark");
   d.table("iperf", w.iperf, "iperf3 against the machine at the other end of the NIC's wire");
   d.table("vfio", w.vfio, "on bare metal: a VMM maps a guest's memory for a device and takes it down again");
+  d.field("trace", w.trace, "a recorded workload to replay: a .gtrace, relative to the scenario").not_empty();
+  d.table("replay", w.replay, "how the trace is replayed");
 }
 
 void describe(Description& d, Faults& f) {

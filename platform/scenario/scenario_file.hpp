@@ -106,6 +106,8 @@ struct WorkloadTable {
   std::optional<guest::MapBenchmarkSpec> map_benchmark;
   std::optional<VfioWorkloadSpec> vfio;
   std::optional<iperf::IperfSpec> iperf;
+  std::string trace;  ///< a .gtrace, relative to the scenario
+  std::optional<ReplayTable> replay;
 };
 
 struct Variant {

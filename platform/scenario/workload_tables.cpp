@@ -20,6 +20,8 @@ namespace {
 using Kind = ApiOperation::Kind;
 
 constexpr std::array unmap_names{EnumName{"runs", VfioUnmap::runs}, EnumName{"pages", VfioUnmap::pages}};
+constexpr std::array pacing_names{EnumName{"closed", guest::ReplayPacing::closed},
+                                  EnumName{"open", guest::ReplayPacing::open}};
 constexpr std::array verbs{EnumName{"map", Kind::map}, EnumName{"unmap", Kind::unmap},
                            EnumName{"unmap_fast", Kind::unmap_fast}, EnumName{"sync", Kind::sync},
                            EnumName{"flush_all", Kind::flush_all}};
@@ -111,6 +113,13 @@ void describe(config::Description& d, VfioWorkloadSpec& t) {
       .within(range(std::uint64_t{2} << 20, std::uint64_t{1} << 40));
   d.choice("unmap", t.unmap, unmap_names,
            "runs: each physically contiguous run with one unmap (since 2013); pages: page by page");
+}
+
+void describe(config::Description& d, ReplayTable& t) {
+  d.choice("mode", t.mode, pacing_names,
+           "closed: each CPU's next operation waits as it did after the one before; open: operations start at the "
+           "recorded times");
+  d.field("rate", t.rate, "how much faster than recorded, from 0.001 to 1000");
 }
 
 }  // namespace gnomon::scenario

@@ -11,6 +11,7 @@
 #include "guest/benchmark/api_benchmark.hpp"
 #include "guest/benchmark/map_benchmark.hpp"
 #include "guest/iperf/spec.hpp"
+#include "guest/replay/replay_workload.hpp"
 #include "platform/config/binder.hpp"
 
 namespace gnomon::scenario {
@@ -31,12 +32,20 @@ struct VfioWorkloadSpec {
   VfioUnmap unmap = VfioUnmap::runs;
 };
 
+/// [workload.replay]: how a recorded trace is given to the guest.
+struct ReplayTable {
+  guest::ReplayPacing mode = guest::ReplayPacing::closed;
+  double rate = 1;
+};
+
 /// What runs instead of fio; monostate: fio.
 using BenchmarkSpec =
-    std::variant<std::monostate, guest::ApiBenchmarkSpec, guest::MapBenchmarkSpec, VfioWorkloadSpec, iperf::IperfSpec>;
+    std::variant<std::monostate, guest::ApiBenchmarkSpec, guest::MapBenchmarkSpec, VfioWorkloadSpec, iperf::IperfSpec,
+                 guest::ReplaySpec>;
 
 void describe(config::Description& d, ApiTable& t);
 void describe(config::Description& d, VfioWorkloadSpec& t);
+void describe(config::Description& d, ReplayTable& t);
 
 /// One operation: "map ADDRESS SIZE [each=SIZE] [runs=N] [phase=SIZE]", "unmap ADDRESS SIZE [each=SIZE]", "unmap_fast
 /// …", "sync", "flush_all". Addresses are hexadecimal, all are whole pages.

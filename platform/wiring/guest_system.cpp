@@ -7,7 +7,9 @@
 #include <stdexcept>
 #include <variant>
 
+#include "guest/dma/reserved_windows.hpp"
 #include "guest/iperf/workload.hpp"
+#include "guest/replay/replay_workload.hpp"
 #include "platform/wiring/vfio_workload.hpp"
 
 namespace gnomon::wiring {
@@ -20,8 +22,6 @@ constexpr Gpa first_free{std::uint64_t{16} << 20};   // below: firmware, kernel 
 constexpr std::uint64_t low_memory_end = std::uint64_t{3} << 30;  // above: the PCI hole of a PC
 constexpr unsigned first_vector = first_device_vector;
 constexpr const char* flush_queue_lock = "flush_queue";
-constexpr std::uint64_t msi_first = 0xfee00;  // the interrupt window is reserved in every domain, in pages
-constexpr std::uint64_t msi_last = 0xfeeff;
 
 guest::CpuOptions cpu_options(const Configuration& c) {
   guest::CpuOptions options;
@@ -75,7 +75,7 @@ void GuestSystem::add_device(guest::Cpu& cpu, unsigned index) {
   devices_.push_back(std::make_unique<Device>());
   Device& device = *devices_.back();
   device.dma = make_dma(cpu, index, device);
-  if (unmanaged()) return;
+  if (unmanaged() || std::holds_alternative<guest::ReplaySpec>(configuration_.benchmark)) return;
   if (configuration_.devices[index].model == scenario::DeviceModel::nic) return add_nic(cpu, index, device);
   guest::NvmeDriverOptions options;
   options.bar = device_bar(index);
@@ -114,6 +114,8 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
   guest::DmaDomainOptions options;
   const bool untrusted = configuration_.devices[index].untrusted;
   options.deferred = g.deferred && !untrusted;
+  const auto* replay = std::get_if<guest::ReplaySpec>(&configuration_.benchmark);
+  options.own_timer = replay == nullptr || replay->pacing != guest::ReplayPacing::ordered;
   options.flush_queue = g.flush_queue;
   options.faults = configuration_.faults.flush_queue;
   options.iova = g.iova;
@@ -122,7 +124,13 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
   const bool first_level = configuration_.iommu == scenario::IommuKind::intel_iommu;
   options.limits.aperture_end = (std::uint64_t{1} << (first_level ? 47 : 48)) - 1;
   auto dma = std::make_unique<guest::TranslatedDma>(*device.domain, options, cpu_pointers_, device.queue_locks);
-  dma->reserve(msi_first, msi_last);
+  if (replay != nullptr && replay->pacing == guest::ReplayPacing::ordered) {  // as in the recorded guest
+    for (const guest::PageRange& taken : replay->script->occupied) dma->reserve(taken.first, taken.last);
+  } else if (configuration_.hypervisor != scenario::HypervisorKind::none) {
+    for (const guest::PageRange& window : guest::reserved_windows(g.memory)) dma->reserve(window.first, window.last);
+  } else {
+    dma->reserve(guest::interrupt_window.first, guest::interrupt_window.last);
+  }
   if (!untrusted) return dma;
   if (!swiotlb_) {
     constexpr std::uint64_t bytes = guest::Swiotlb::default_bytes;
@@ -150,6 +158,9 @@ std::unique_ptr<guest::Workload> GuestSystem::make_workload() {
   }
   if (const auto* iperf = std::get_if<iperf::IperfSpec>(&configuration_.benchmark)) {
     return std::make_unique<guest::IperfWorkload>(*iperf, cpu_pointers_, *devices_[0]->nic);
+  }
+  if (const auto* replay = std::get_if<guest::ReplaySpec>(&configuration_.benchmark)) {
+    return std::make_unique<guest::ReplayWorkload>(*replay, *devices_[0]->dma, cpu_pointers_, pages_);
   }
   guest::FioOptions options;
   options.seed = configuration_.seed;

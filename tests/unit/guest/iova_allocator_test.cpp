@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "guest/dma/dma_iova.hpp"
+#include "guest/dma/reserved_windows.hpp"
 
 namespace gnomon::guest {
 namespace {
@@ -45,6 +46,27 @@ TEST_CASE("Reserved windows are walked around, overlapping ones too", "[iova]") 
   CHECK(iova.allocate(0, 1, limit_32bit, false).pfn == 0xfebff);
   iova.reserve(0xfee10, 0xfee20);  // inside: nothing to do
   CHECK(iova.tree_ranges() == 3);
+}
+
+// As a Linux 6.12 guest with 1 GiB on QEMU's q35 was seen to do, with buffers of 64 KiB.
+TEST_CASE("Below the I/O APIC's page the next address is below the bridge's window", "[iova]") {
+  IovaAllocator iova(iova_linux_6_12, 1);
+  for (const PageRange& window : reserved_windows(std::uint64_t{1} << 30)) iova.reserve(window.first, window.last);
+  std::uint64_t before = limit_32bit + 1;
+  while (before > 0xfec00) {
+    const std::uint64_t pfn = iova.allocate(0, 16, limit_32bit, false).pfn;
+    REQUIRE(pfn < before);
+    REQUIRE((pfn > interrupt_window.last || pfn < interrupt_window.first));
+    before = pfn;
+  }
+  CHECK(before == 0xfec00);
+  CHECK(iova.allocate(0, 16, limit_32bit, false).pfn == 0xbfff0);
+}
+
+TEST_CASE("A bridge's window begins where low memory ends", "[iova]") {
+  CHECK(reserved_windows(std::uint64_t{1} << 30)[0] == PageRange{0x40000, 0xaffff});
+  CHECK(reserved_windows(std::uint64_t{8} << 30)[0] == PageRange{0x80000, 0xaffff});
+  CHECK(reserved_windows(std::uint64_t{2} << 30)[1] == PageRange{0xc0000, 0xfebff});
 }
 
 TEST_CASE("Sizes below 32 pages are rounded up, larger ones only aligned", "[iova]") {

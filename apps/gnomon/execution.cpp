@@ -53,7 +53,11 @@ Plan plan(const scenario::ResolvedScenario& scenario, const ExecutionOptions& op
       simulation.transcript = options.transcript;
       if (!options.folder.empty()) {
         const auto folder = results::run_folder(options.folder, variant.name, configuration.seed, options.repeat);
-        if (options.perfetto) simulation.timeline = folder / "trace.pftrace";
+        for (const std::string& kind : options.traces) {
+          if (kind == "perfetto") simulation.timeline = folder / "trace.pftrace";
+          if (kind == "vcd") simulation.vcd = folder / "trace.vcd";
+          if (kind == "csv") simulation.csv = folder / "trace.csv.zst";
+        }
         if (options.log) simulation.log = folder / "events.log";
       }
       const std::string name =

@@ -21,7 +21,7 @@ struct ExecutionOptions {
   std::vector<std::string> only;  ///< variants to run; empty: all
   bool in_process = false;
   bool quiet = false;
-  bool perfetto = false;
+  std::vector<std::string> traces;  ///< perfetto, vcd, csv
   bool log = false;
   bool transcript = false;
   const check::RunCache* cache = nullptr;  ///< of runs that write no traces: looked into first, and added to

@@ -47,7 +47,7 @@ void add_run(CLI::App& app, app::RunOptions& o) {
       ->check(CLI::Range(std::uint64_t{1}, most_repeats));
   run->add_option("--jobs", o.jobs, "variants at a time (default: as many as there are CPUs)")
       ->check(CLI::Range(1u, 4096u));
-  run->add_option("--trace", o.trace, "perfetto or none (default: as the scenario says)");
+  run->add_option("--trace", o.trace, "perfetto, vcd, csv, separated by commas, or none (default: as the scenario says)");
   run->add_flag("--log", o.log, "write every event as a line into events.log of each variant's folder");
   run->add_flag("--check", o.check, "exit 1 if an expectation fails");
   run->add_flag("--json", o.json, "print the summary instead of the table");

@@ -90,18 +90,15 @@ class Runner {
   }
 
   bool read_trace() {
-    if (options_.trace.empty() || options_.trace == "none") {
-      perfetto_ = options_.trace.empty() ? std::nullopt : std::optional{false};
-      return true;
-    }
-    perfetto_ = true;
+    if (options_.trace.empty()) return true;
+    traces_.emplace();
+    if (options_.trace == "none") return true;
     for (std::size_t at = 0; at <= options_.trace.size();) {
       const std::size_t end = std::min(options_.trace.find(',', at), options_.trace.size());
       const std::string kind = options_.trace.substr(at, end - at);
-      if (kind == "vcd" || kind == "csv")
-        return refuse(fmt::format("--trace: a trace as {} is not built yet\n    accepted: perfetto, none", kind));
-      if (kind != "perfetto")
-        return refuse(fmt::format("--trace: there is no trace \"{}\"\n    accepted: perfetto, none", kind));
+      if (kind != "perfetto" && kind != "vcd" && kind != "csv")
+        return refuse(fmt::format("--trace: there is no trace \"{}\"\n    accepted: perfetto, vcd, csv, or none", kind));
+      traces_->push_back(kind);
       at = end + 1;
     }
     return true;
@@ -143,7 +140,7 @@ class Runner {
     execution.only = options_.only;
     execution.in_process = options_.in_process;
     execution.quiet = options_.quiet;
-    execution.perfetto = perfetto_.value_or(!scenario.file.trace.empty());
+    execution.traces = traces_.value_or(scenario.file.trace);
     execution.log = options_.log;
     execution.folder = folder.path();
     results::make_run_folders(folder.path(), selected(scenario, options_.only), options_.seed, options_.repeat);
@@ -153,23 +150,28 @@ class Runner {
     if (!done.output_errors.empty()) return run::exit_output_failed;
     results::write_files(folder.path(), done.result, scenario);
     folder.commit();
-    report(done.result, target_of(scenario), execution.perfetto);
+    report(done.result, target_of(scenario), execution.traces);
     return results::exit_code(done.result.variants, done.result.expectations, options_.check);
   }
 
-  void report(const results::ScenarioResult& result, const fs::path& target, bool traced) {
+  void report(const results::ScenarioResult& result, const fs::path& target,
+              const std::vector<std::string>& traces) {
     if (options_.json) {
       summaries_.push_back(results::to_json(result));
     } else if (!options_.quiet) {
       std::string text = results::to_table(result);
       text += fmt::format("\nresults: {}\n", scenario::shown(target));
-      if (traced) text += "traces:  */trace.pftrace there; https://ui.perfetto.dev opens them\n";
+      for (const std::string& kind : traces) {
+        if (kind == "perfetto") text += "traces:  */trace.pftrace there; https://ui.perfetto.dev opens them\n";
+        if (kind == "vcd") text += "signals: */trace.vcd there; gtkwave opens them\n";
+        if (kind == "csv") text += "events:  */trace.csv.zst there; zstd -dc unpacks them\n";
+      }
       print(text);
     }
   }
 
   const RunOptions& options_;
-  std::optional<bool> perfetto_;        // as the scenario says where not given
+  std::optional<std::vector<std::string>> traces_;  // as the scenario says where not given
   std::vector<std::string> summaries_;  // for --json
 };
 

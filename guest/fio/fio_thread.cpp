@@ -40,6 +40,7 @@ void FioThread::start(Cpu& from) {
   started_at_ = from.now() + job_.startdelay;
   not_before_ = started_at_;
   statistics_.start(started_at_);
+  if (fio::JobLogs::wanted(job_)) logs_.emplace(job_).start(started_at_);
   home_.wake(*this, from);
 }
 
@@ -102,6 +103,7 @@ void FioThread::submit(Cpu& cpu, bool first_of_call) {
   unit.submitted = cpu.now();
   statistics_.record_submission(next_io_.direction, unit.begun, unit.submitted, in_flight_);
   statistics_.record_submit_call(1, unit.submitted);
+  if (logs_) logs_->submitted(next_io_.direction, next_io_.bytes, next_io_.offset, unit.begun, unit.submitted);
   if (job_.thinktime != Time{}) not_before_ = unit.submitted + job_.thinktime;
 }
 
@@ -135,6 +137,8 @@ bool FioThread::reap(Cpu& cpu) {
     const auto direction =
         unit.request.direction == trace::Direction::read ? fio::Direction::read : fio::Direction::write;
     statistics_.record_completion(direction, unit.request.bytes, unit.begun, unit.submitted, now);
+    if (logs_)
+      logs_->completed(direction, unit.request.bytes, unit.request.offset, unit.begun, unit.submitted, now);
     cpu.emit(trace::IoReaped{unit.request.io, unit.request.bytes, (now - unit.begun).ps(), number_, cpu.id(),
                              unit.request.direction, static_cast<std::uint32_t>(unit.request.status)});
     idle_units_.push_back(index);
@@ -147,6 +151,7 @@ void FioThread::finish(Cpu& cpu) {
   if (state_ == State::finished || state_ == State::created) return;
   state_ = State::finished;
   statistics_.finish(cpu.now());
+  if (logs_) logs_->finish(cpu.now());
   workload_.thread_finished(cpu);
 }
 

@@ -5,9 +5,11 @@
 
 #include <boost/circular_buffer.hpp>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "guest/fio/io_generator.hpp"
+#include "guest/fio/job_logs.hpp"
 #include "guest/fio/job_spec.hpp"
 #include "guest/fio/statistics.hpp"
 #include "guest/kernel/cpu.hpp"
@@ -35,6 +37,7 @@ class FioThread final : public Thread, private BlockClient, private Timer {
 
   const fio::JobSpec& job() const { return job_; }
   const fio::JobStatistics& statistics() const { return statistics_; }
+  const std::optional<fio::JobLogs>& logs() const { return logs_; }
   bool finished() const { return state_ == State::finished; }
   std::uint64_t submitted() const { return submitted_; }
   std::uint64_t completed_ios() const { return completed_; }
@@ -65,6 +68,7 @@ class FioThread final : public Thread, private BlockClient, private Timer {
   NvmeDriver& driver_;
   fio::IoGenerator generator_;
   fio::JobStatistics statistics_;
+  std::optional<fio::JobLogs> logs_;  // where the job asks for them
   State state_ = State::created;
   std::vector<IoUnit> units_;
   std::vector<std::uint32_t> idle_units_;

@@ -125,6 +125,12 @@ void apply_filename(Application& a) {
   a.job.ignored.push_back({a.option, "the platform says which simulated device the job uses"});
 }
 
+/// A prefix of names of files, which lie with the other results.
+void apply_log(Application& a, std::string& prefix) {
+  if (a.option.value.find('/') != std::string::npos) return a.refuse("logs lie in the result folder: no '/' here");
+  prefix = a.option.value;
+}
+
 void apply_mix(Application& a, bool write) {  // the latter of the two wins when they do not add up to 100
   std::uint32_t percent = 0;
   a.integer(percent, 0, 100);
@@ -160,6 +166,8 @@ constexpr Modelled modelled_options[] = {
        a.choice(bases, a.job.kb_base);
      }},
     {"lat_percentiles", [](A& a) { a.boolean(a.job.lat_percentiles); }},
+    {"log_avg_msec", [](A& a) { a.integer(a.job.log_avg_msec, 0); }},
+    {"log_offset", [](A& a) { a.boolean(a.job.log_offset); }},
     {"loops", [](A& a) { a.integer(a.job.loops, 1); }},
     {"name", [](A& a) { a.job.name = a.option.value; }},
     {"new_group", [](A& a) { a.flag(a.job.new_group); }},
@@ -183,6 +191,9 @@ constexpr Modelled modelled_options[] = {
     {"stonewall", [](A& a) { a.flag(a.job.stonewall); }},
     {"thinktime", [](A& a) { a.time(a.job.thinktime, Time::us(1)); }},
     {"time_based", [](A& a) { a.flag(a.job.time_based); }},
+    {"write_bw_log", [](A& a) { apply_log(a, a.job.write_bw_log); }},
+    {"write_iops_log", [](A& a) { apply_log(a, a.job.write_iops_log); }},
+    {"write_lat_log", [](A& a) { apply_log(a, a.job.write_lat_log); }},
 };
 
 constexpr std::string_view flags[] = {"group_reporting", "new_group", "norandommap", "stonewall", "time_based"};

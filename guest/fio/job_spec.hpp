@@ -113,6 +113,10 @@ struct JobSpec {
   bool lat_percentiles = false;
   std::vector<double> percentile_list = default_percentiles();  ///< ascending, (0, 100]
 
+  std::string write_bw_log, write_lat_log, write_iops_log;  ///< prefixes of the logs' names; empty: none
+  std::uint32_t log_avg_msec = 0;                           ///< 0: a row for every I/O
+  bool log_offset = false;
+
   unsigned kb_base = 1024;  ///< 1024 or 1000: how k, m, g are read, and what the human report prefers
   bool direct = false;
   std::string filename;

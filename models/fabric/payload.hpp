@@ -18,6 +18,8 @@ struct Requester : tlm::tlm_extension<Requester> {
   Processor* processor = nullptr;  ///< of a CPU's access: the one that waits and, on an exit, runs the hypervisor
   bool payload_moves = true;       ///< false: data whose bytes nobody reads; only address, size and time matter
   Time streams;                    ///< how long the beats of a device's request occupy its link
+  Time link_wait;                  ///< how long they waited for the link while it carried others
+  Time translation;                ///< how long a device's request was inside the IOMMU
 
   tlm::tlm_extension_base* clone() const override { return new Requester(*this); }
   void copy_from(const tlm::tlm_extension_base& other) override { *this = static_cast<const Requester&>(other); }

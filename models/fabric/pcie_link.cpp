@@ -26,14 +26,18 @@ void PcieLink::on_dma(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay
   const Time wire = wire_time(payload.get_data_length());
   requester_of(payload).streams = wire;
   if (payload.is_write()) {
-    const Time start = occupy(upstream_free_, now + from_sc(delay), wire);
+    const Time ready = now + from_sc(delay);
+    const Time start = occupy(upstream_free_, ready, wire);
+    requester_of(payload).link_wait = start - ready;
     delay = to_sc(start - now + config_.one_way);
     root->b_transport(payload, delay);
     add_delay(delay, wire);
   } else {
     add_delay(delay, config_.one_way);
     root->b_transport(payload, delay);
-    const Time start = occupy(downstream_free_, now + from_sc(delay), wire);
+    const Time ready = now + from_sc(delay);
+    const Time start = occupy(downstream_free_, ready, wire);
+    requester_of(payload).link_wait = start - ready;
     delay = to_sc(start - now + wire + config_.one_way);
   }
 }

@@ -34,7 +34,9 @@ void Iommu::on_dma(int /*port*/, tlm::tlm_generic_payload& payload, sc_core::sc_
   const bool write = payload.is_write();
   const SourceId source = requester_of(payload).source;
   const Translation t = unit_->translate(source, iova, write ? Access::write : Access::read);
-  add_delay(delay, lookup_time(t));
+  const Time lookup = lookup_time(t);
+  add_delay(delay, lookup);
+  requester_of(payload).translation = lookup;
   switch (t.kind) {
     case Translation::Kind::translated:
     case Translation::Kind::pass_through: translated(t, payload, delay); return;

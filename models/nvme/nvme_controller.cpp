@@ -70,10 +70,12 @@ nvme::DmaResult NvmeController::send(Time at, tlm::tlm_command command, Iova add
                                      bool moves) {
   const Time now = global_time();
   sc_core::sc_time delay = to_sc(at > now ? at - now : Time{});
-  access_.requester().payload_moves = moves;
+  Requester& request = access_.requester();
+  request.payload_moves = moves;
+  request.link_wait = request.translation = Time{};
   auto& payload = access_.prepare(command, address.value, data, bytes);
   dma->b_transport(payload, delay);
-  return {payload.is_response_ok(), now + from_sc(delay)};
+  return {payload.is_response_ok(), now + from_sc(delay), request.link_wait, request.translation};
 }
 
 nvme::DmaResult NvmeController::read(Time at, Iova address, std::span<std::byte> into) {
@@ -87,10 +89,14 @@ nvme::DmaResult NvmeController::write(Time at, Iova address, std::span<const std
 nvme::DmaResult NvmeController::transfer(Time at, std::span<const nvme::Segment> segments,
                                          nvme::Direction direction) {
   const auto command = direction == nvme::Direction::from_host ? tlm::TLM_READ_COMMAND : tlm::TLM_WRITE_COMMAND;
-  nvme::DmaResult result{true, at};
+  nvme::DmaResult result{true, at, {}, {}};
+  bool first = true;
   for (const nvme::Segment& segment : segments) {
     // All requests are in flight at once; the link's bandwidth puts their data one behind the other.
     const nvme::DmaResult part = send(at, command, segment.address, nullptr, segment.bytes, false);
+    // One that waits for the link waits for the data before it, which is this transfer's own.
+    if (first || part.queued == Time{}) result.queued = part.queued, result.translation = part.translation;
+    first = false;
     result.ok = result.ok && part.ok;
     result.done = std::max(result.done, part.done);
     if (!part.ok) break;
@@ -117,7 +123,12 @@ void NvmeController::on_media(unsigned queue, unsigned cid, unsigned channel, Ti
   tracer_.emit(global_time(), trace::MediaBusy{begin.ps(), end.ps(), device_, queue, cid, channel});
 }
 
-void NvmeController::on_completion(Time /*at*/, unsigned queue, unsigned cid, nvme::Status status) {
+void NvmeController::on_completion(Time /*at*/, unsigned queue, unsigned cid, nvme::Status status,
+                                   const nvme::CommandTimes& times) {
+  if (queue != 0) {
+    tracer_.emit(global_time(), trace::CommandTimes{times.queued.ps(), times.translation.ps(), times.media.ps(), device_,
+                                                    queue, cid, 0});
+  }
   tracer_.emit(global_time(), trace::CommandCompleted{device_, queue, cid, static_cast<std::uint32_t>(status)});
 }
 

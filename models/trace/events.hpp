@@ -115,6 +115,10 @@ struct Doorbell { u32 device; u32 queue; u32 completion; u32 value; };
 struct CommandFetched { u32 device; u32 queue; u32 command; u32 reserved; };
 struct MediaBusy { u64 began_ps; u64 ends_ps; u32 device; u32 queue; u32 command; u32 channel; };
 struct CommandCompleted { u32 device; u32 queue; u32 command; u32 status; };
+/// What an I/O command's time on the device went into, told just before its CommandCompleted. Of what lay one behind
+/// the other only: `queued_ps`, waits for other commands at the fetch, the link, the flash; `translation_ps`, its DMA
+/// inside the IOMMU; `media_ps`, the drive's own work. The rest is the doorbell's and its DMA's way across the link.
+struct CommandTimes { u64 queued_ps; u64 translation_ps; u64 media_ps; u32 device; u32 queue; u32 command; u32 reserved; };
 
 // ---- network --------------------------------------------------------------------------------------------------------
 /// Packets found no receive buffer, or no room to wait for one. `bytes` of payload.
@@ -150,7 +154,7 @@ using Event = std::variant<
     VmExit, CpuSpan, LockAcquired, LockReleased, InterruptRaised, InterruptTaken, RequestServed, ShadowMapped,
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
     InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead, DmaApiRound, VfioTornDown,
-    PacketsDropped, PollReturned, StreamMoved, DriverCallsMade, SmmuMaintained, StreamUnderrun>;
+    PacketsDropped, PollReturned, StreamMoved, DriverCallsMade, SmmuMaintained, StreamUnderrun, CommandTimes>;
 
 namespace detail {
 template <class... E>

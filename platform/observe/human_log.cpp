@@ -91,6 +91,7 @@ struct Line {
   void operator()(const trace::DriverCallsMade& e);
   void operator()(const trace::SmmuMaintained& e);
   void operator()(const trace::StreamUnderrun& e);
+  void operator()(const trace::CommandTimes& e);
 };
 
 }  // namespace
@@ -243,6 +244,10 @@ void Line::operator()(const trace::InvalidationWaitDone& e) {
 void Line::operator()(const trace::Doorbell& e) {
   say("device {} queue {}: {} doorbell = {}", e.device, e.queue, e.completion != 0 ? "completion" : "submission",
       e.value);
+}
+void Line::operator()(const trace::CommandTimes& e) {
+  say("device {} queue {}: command {} queued {}, translated {}, media {}", e.device, e.queue, e.command, Us{e.queued_ps},
+      Us{e.translation_ps}, Us{e.media_ps});
 }
 void Line::operator()(const trace::CommandFetched& e) {
   say("device {} queue {}: command {} fetched", e.device, e.queue, e.command);

@@ -63,6 +63,7 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::VerdictRaised&);
   // Counts and sums: nothing to draw.
   void operator()(const trace::GuestTableRead&) {}
+  void operator()(const trace::CommandTimes&) {}
   void operator()(const trace::PacketsDropped&) {}
   void operator()(const trace::PollReturned&) {}  // its softirq is drawn
   void operator()(const trace::StreamMoved&) {}

@@ -12,12 +12,16 @@
 #include <systemc>
 #include <variant>
 
+#include "platform/observe/blame.hpp"
+#include "platform/observe/csv_trace.hpp"
 #include "platform/observe/exit_table.hpp"
 #include "platform/observe/human_log.hpp"
 #include "platform/observe/perfetto_timeline.hpp"
+#include "platform/observe/refill_ledger.hpp"
 #include "platform/observe/run_series.hpp"
 #include "platform/observe/trace_hash.hpp"
 #include "platform/observe/transcript.hpp"
+#include "platform/observe/vcd_trace.hpp"
 #include "platform/wiring/platform.hpp"
 
 namespace gnomon::run {
@@ -46,11 +50,14 @@ struct Observers {
   Observers(const Configuration& c, const SimulationOptions& options, Platform& platform, trace::Tracer& tracer)
       : metrics(metric_names(c, platform)),
         sanitizer(sanitizer_options(c, platform), tracer),
-        exits(c.machine.exit_names, observe::ExitTable::Scope::window) {
+        exits(c.machine.exit_names, observe::ExitTable::Scope::window),
+        refills(domain_finder(c)) {
     tracer.add(metrics);
     tracer.add(exits);
     tracer.add(hash);
     tracer.add(series);
+    tracer.add(blame);
+    tracer.add(refills);
     if (options.transcript) tracer.add(transcript.emplace(c.machine.exit_names));
     if (!options.timeline.empty()) {
       observe::TimelineOptions drawing;
@@ -60,6 +67,9 @@ struct Observers {
       timeline = std::make_unique<observe::PerfettoTimeline>(std::move(drawing));
       tracer.add(*timeline);
     }
+    if (!options.vcd.empty())
+      tracer.add(vcd.emplace(observe::VcdOptions{options.vcd, c.guest.vcpus, platform.locks().names()}));
+    if (!options.csv.empty()) tracer.add(csv.emplace(options.csv));
     if (!options.log.empty()) open_log(c, options, tracer);
     for (trace::Sink* sink : options.sinks) tracer.add(*sink);
     tracer.add(sanitizer);  // last: its verdicts come after the event that caused them, for everybody
@@ -88,18 +98,21 @@ struct Observers {
   }
 
   static observe::SanitizerOptions sanitizer_options(const Configuration& c, Platform& platform) {
-    const bool translated = c.guest.translated;
     observe::SanitizerOptions options;
     // Nested, the hardware walks the guest's own table: there is no shadow to differ from it.
     const bool nested = c.iommu == scenario::IommuKind::intel_iommu &&
                         c.intel_device.shadowing == hypervisor::IntelShadowing::nested;
-    options.shadowed = translated && c.hypervisor != scenario::HypervisorKind::none && !nested;
+    options.shadowed = c.guest.translated && c.hypervisor != scenario::HypervisorKind::none && !nested;
     options.mappings = !std::holds_alternative<scenario::VfioWorkloadSpec>(c.benchmark);  // 48 bytes a page of the VM's
     options.to_hpa = [&ram = platform.ram()](Gpa gpa) { return ram.to_hpa(gpa); };
-    options.domain_of = [translated](SourceId source) -> std::uint32_t {
+    options.domain_of = domain_finder(c);
+    return options;
+  }
+
+  static std::function<std::uint32_t(SourceId)> domain_finder(const Configuration& c) {
+    return [translated = c.guest.translated](SourceId source) -> std::uint32_t {
       return translated ? source.value >> 8 : 0;
     };
-    return options;
   }
 
   observe::Metrics metrics;
@@ -107,6 +120,10 @@ struct Observers {
   observe::ExitTable exits;
   observe::TraceHash hash;
   observe::RunSeries series;
+  observe::Blame blame;
+  observe::RefillLedger refills;
+  std::optional<observe::VcdTrace> vcd;
+  std::optional<observe::CsvTrace> csv;
   std::optional<observe::Transcript> transcript;
   std::unique_ptr<observe::PerfettoTimeline> timeline;
   std::unique_ptr<observe::HumanLog> log;
@@ -226,6 +243,8 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   platform.close();
   observers.sanitizer.check_teardown(end);
   result.metrics = observers.metrics.values();
+  for (auto& metric : observers.refills.values()) result.metrics.push_back(std::move(metric));
+  for (auto& metric : observers.blame.values()) result.metrics.push_back(std::move(metric));
   const auto add = [&](std::string name, double value) { result.metrics.emplace_back(std::move(name), value); };
   for (std::size_t i = 0; i < observe::verdict_kinds; ++i) {
     const auto verdict = static_cast<trace::Verdict>(i);
@@ -252,11 +271,13 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   if (observers.transcript) result.transcript = observers.transcript->text();
   if (observers.log_file) observers.log_file->flush();  // what is left would be lost without a word when it closes
   result.output_error = observers.log_error;
-  if (observers.timeline) {
-    if (const std::error_code error = observers.timeline->close()) {
-      result.output_error = options.timeline.string() + ": " + error.message();
-    }
-  }
+  const auto close = [&result](auto& trace, const std::filesystem::path& path) {
+    if (!trace) return;
+    if (const std::error_code error = trace->close()) result.output_error = path.string() + ": " + error.message();
+  };
+  close(observers.timeline, options.timeline);
+  close(observers.vcd, options.vcd);
+  close(observers.csv, options.csv);
   return result;
 }
 

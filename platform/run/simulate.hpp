@@ -27,6 +27,8 @@ struct SimulationProgress {
 
 struct SimulationOptions {
   std::filesystem::path timeline;                              ///< where the Perfetto trace goes; empty: none
+  std::filesystem::path vcd;                                    ///< likewise observe::VcdTrace
+  std::filesystem::path csv;                                    ///< likewise observe::CsvTrace
   std::filesystem::path log;                                    ///< where the human log of every event goes; empty: none
   bool transcript = false;                                     ///< observe::Transcript's text is wanted
   std::function<void(const SimulationProgress&)> on_progress;  ///< now and then, at most a few times a second

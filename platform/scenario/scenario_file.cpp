@@ -205,7 +205,7 @@ void describe(Description& d, ScenarioFile& s) {
   d.field("title", s.title, "one line: what is compared").required().not_empty();
   d.field("source", s.source, "where its figures come from");
   d.choice("study", s.study, study_names, "sensitivity: a study of machine constants, which variants may then set");
-  d.field("trace", s.trace, "traces to write: perfetto");
+  d.field("trace", s.trace, "traces to write: perfetto, vcd, csv");
   d.table("machine", s.machine, "the physical machine").required();
   d.table("hypervisor", s.hypervisor, "what runs the guest");
   d.table("guest", s.guest, "the guest; on bare metal, the one operating system there is");

@@ -24,6 +24,18 @@ struct Segment {
 struct DmaResult {
   bool ok = true;  ///< false: a fault; the data must not be used
   Time done;       ///< the last beat, or the fault's report, has arrived; not before the call's `at`
+  // Of what lay one behind the other until then:
+  Time queued{};       ///< waiting for the link while it carried other requests
+  Time translation{};  ///< inside the IOMMU
+};
+
+/// What a command's time on the controller went into, of what lay one behind the other.
+struct CommandTimes {
+  Time queued;       ///< waiting for other commands: at the fetch, the link, the flash
+  Time translation;  ///< its DMA inside the IOMMU
+  Time media;        ///< the drive's own work: command overhead, its bandwidth, flash
+
+  void add(const DmaResult& dma) { queued += dma.queued, translation += dma.translation; }
 };
 
 /// Implemented by the shell. Called from ControllerCore::advance only (on_doorbell: from mmio_write), with times
@@ -47,7 +59,8 @@ class Bus {
   /// The command holds `channel` from `begin` to `end`; told when it enters the channel's queue.
   virtual void on_media(unsigned /*queue*/, unsigned /*cid*/, unsigned /*channel*/, Time /*begin*/, Time /*end*/) {}
   /// The completion entry is on its way to the host.
-  virtual void on_completion(Time /*at*/, unsigned /*queue*/, unsigned /*cid*/, Status /*status*/) {}
+  virtual void on_completion(Time /*at*/, unsigned /*queue*/, unsigned /*cid*/, Status /*status*/,
+                             const CommandTimes& /*times*/) {}
 };
 
 }  // namespace gnomon::nvme

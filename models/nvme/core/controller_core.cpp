@@ -148,6 +148,9 @@ void ControllerCore::ring(Time now, Doorbell doorbell, std::uint32_t value) {
   SubmissionQueue& queue = submission_[doorbell.queue];
   if (!queue.live || value >= queue.entries) return;
   bus_.on_doorbell(now, doorbell.queue, false, value);
+  queue.rung_at.resize(queue.entries);
+  for (std::uint32_t entry = queue.tail; entry != value; entry = entry + 1 == queue.entries ? 0 : entry + 1)
+    queue.rung_at[entry] = now;
   queue.tail = value;
   list(doorbell.queue);
   wake_fetch(now);

@@ -66,6 +66,7 @@ void ControllerCore::fetch_list(Time at, std::uint32_t index) {
   const PrpListPage part = prp_list_page(command.list, pages);
   const std::span bytes = std::span(page_).first(std::size_t{part.entries()} * prp_entry_bytes);
   const DmaResult dma = bus_.read(at, {command.list}, bytes);
+  command.times.add(dma);
   const auto entry = [&bytes](std::uint32_t i) {
     std::uint64_t prp;
     std::memcpy(&prp, bytes.data() + std::size_t{i} * prp_entry_bytes, sizeof prp);
@@ -102,6 +103,7 @@ void ControllerCore::prps_known(Time at, std::uint32_t index) {
 void ControllerCore::move_payload(Time at, std::uint32_t index) {
   Command& command = slots_[index];
   const DmaResult dma = bus_.transfer(at, command.segments, command.direction());
+  command.times.add(dma);
   if (!dma.ok) command.status = Status::data_transfer_error;
   actions_.push(dma.done, dma.ok ? Step::payload_landed : Step::complete, index);
 }
@@ -112,14 +114,19 @@ void ControllerCore::payload_landed(Time at, std::uint32_t index) {
 }
 
 void ControllerCore::start_media(Time at, std::uint32_t index) {
-  const Command& command = slots_[index];
-  actions_.push(media_.pass(command.direction(), at, command.bytes), Step::enter_channel, index);
+  Command& command = slots_[index];
+  const Media::Passage passage = media_.pass(command.direction(), at, command.bytes);
+  command.times.queued += passage.begin - at;
+  command.times.media += passage.end - passage.begin;
+  actions_.push(passage.end, Step::enter_channel, index);
 }
 
 void ControllerCore::enter_channel(Time at, std::uint32_t index) {
-  const Command& command = slots_[index];
+  Command& command = slots_[index];
   const Media::Visit visit = media_.enter(command.direction(), at, starting_lba(command.entry) * config_.block);
   bus_.on_media(command.queue, command.entry.cid, visit.channel, visit.begin, visit.end);
+  command.times.queued += visit.begin - at;
+  command.times.media += visit.end - visit.begin;
   actions_.push(visit.end, Step::media_done, index);
 }
 

@@ -54,6 +54,10 @@ void ControllerCore::fetch_from(Time at, std::uint32_t queue) {
     command.status = Status::success;
     command.result = 0;
     command.next = first;
+    // A fetch on its way takes what is rung until it leaves; such an entry waited for nothing.
+    const Time rung = sq.rung_at[(sq.fetched + i) % sq.entries];
+    command.times = {at > rung ? at - rung : Time{}, {}, {}};
+    command.times.add(dma);
     first = index;
   }
   sq.fetched = (sq.fetched + count) % sq.entries;
@@ -69,6 +73,7 @@ void ControllerCore::entries_landed(Time at, std::uint32_t queue, std::uint32_t 
   for (std::uint32_t index = first; index != no_command; index = slots_[index].next) {
     sq.head = sq.head + 1 == sq.entries ? 0 : sq.head + 1;
     bus_.on_fetch(at, queue, slots_[index].entry.cid);
+    slots_[index].times.media += config_.command_overhead;
     actions_.push(at + config_.command_overhead, Step::execute, index);
   }
   sq.fetching = false;
@@ -116,7 +121,7 @@ void ControllerCore::post(Time at, std::uint32_t index, CompletionQueue& queue) 
                               .status = encode_status(command.status, final, queue.phase)};
   const Iova address = queue.base + std::uint64_t{queue.tail} * sizeof(CompletionEntry);
   const DmaResult dma = bus_.write(at, address, std::as_bytes(std::span(&entry, 1)));
-  bus_.on_completion(at, command.queue, command.entry.cid, command.status);
+  bus_.on_completion(at, command.queue, command.entry.cid, command.status, command.times);
   if (!dma.ok) {
     actions_.push(dma.done, Step::break_down);
   } else if (queue.interrupts) {

@@ -9,11 +9,12 @@ namespace gnomon::nvme {
 Media::Media(const MediaConfig& config, RandomStream random)
     : config_(config), random_(random), channel_free_(config.channels) {}
 
-Time Media::pass(Direction direction, Time at, std::uint64_t bytes) {
+Media::Passage Media::pass(Direction direction, Time at, std::uint64_t bytes) {
   const bool write = direction == Direction::from_host;
   Time& free = bandwidth_free_[write];
-  free = std::max(at, free) + transfer_time(bytes, write ? config_.write_bandwidth : config_.read_bandwidth);
-  return free;
+  const Time begin = std::max(at, free);
+  free = begin + transfer_time(bytes, write ? config_.write_bandwidth : config_.read_bandwidth);
+  return {begin, free};
 }
 
 Media::Visit Media::enter(Direction direction, Time at, std::uint64_t offset) {

@@ -15,6 +15,10 @@ namespace gnomon::nvme {
 
 class Media {
  public:
+  struct Passage {
+    Time begin;
+    Time end;
+  };
   struct Visit {
     unsigned channel = 0;
     Time begin;
@@ -23,9 +27,8 @@ class Media {
 
   Media(const MediaConfig& config, RandomStream random);
 
-  /// Puts `bytes` on the direction's bandwidth at `at`; when they are through. Calls of a direction in order of
-  /// `at`.
-  Time pass(Direction direction, Time at, std::uint64_t bytes);
+  /// Puts `bytes` on the direction's bandwidth at `at`. Calls of a direction in order of `at`.
+  Passage pass(Direction direction, Time at, std::uint64_t bytes);
   /// Queues a command at the channel of its first byte. Calls in order of `at`; draws the latency.
   Visit enter(Direction direction, Time at, std::uint64_t offset);
 

@@ -26,6 +26,8 @@ struct SubmissionQueue {
   std::uint32_t outstanding = 0;          ///< fetched, not yet completed
   std::uint32_t deleted_by = no_command;  ///< the Delete I/O Submission Queue that waits
 
+  std::vector<Time> rung_at;              ///< by entry: when its doorbell came
+
   bool has_work() const { return live && !deleting && fetched != tail; }
 };
 
@@ -55,6 +57,7 @@ struct Command {
   std::uint32_t bytes = 0;          ///< of payload
   std::uint32_t bytes_left = 0;     ///< whose PRP entries are not known yet
   std::uint64_t list = 0;           ///< where the next PRP list page starts
+  CommandTimes times;
   std::vector<Segment> segments;    ///< keeps its capacity from command to command
 
   Direction direction() const {

@@ -95,7 +95,8 @@ class FakeBus : public Bus {
   void on_media(unsigned queue, unsigned cid, unsigned channel, Time begin, Time end) override {
     served.push_back({queue, cid, channel, begin, end});
   }
-  void on_completion(Time at, unsigned queue, unsigned cid, Status status) override {
+  void on_completion(Time at, unsigned queue, unsigned cid, Status status, const CommandTimes& times) override {
+    last_times = times;
     completed.push_back({at, queue, cid, status});
   }
 
@@ -121,6 +122,7 @@ class FakeBus : public Bus {
   std::vector<Access> reads, writes;
   std::vector<Transfer> transfers;
   std::vector<Interrupt> interrupts;
+  CommandTimes last_times;
   std::vector<Fetched> fetched;
   std::vector<Served> served;
   std::vector<Completed> completed;

@@ -129,10 +129,10 @@ TEST_CASE("bandwidth is shared within a direction, not between them") {
   config.read_bandwidth = 1'000'000'000;
   config.write_bandwidth = 2'000'000'000;
   Media media(config, RandomStream(1, "media"));
-  CHECK(media.pass(Direction::from_host, 0_us, 4000) == 2_us);
-  CHECK(media.pass(Direction::from_host, 1_us, 4000) == 4_us);
-  CHECK(media.pass(Direction::to_host, 1_us, 4000) == 5_us);
-  CHECK(media.pass(Direction::from_host, 9_us, 4000) == 11_us);
+  CHECK(media.pass(Direction::from_host, 0_us, 4000).end == 2_us);
+  CHECK(media.pass(Direction::from_host, 1_us, 4000).end == 4_us);
+  CHECK(media.pass(Direction::to_host, 1_us, 4000).end == 5_us);
+  CHECK(media.pass(Direction::from_host, 9_us, 4000).end == 11_us);
 }
 
 TEST_CASE("the same seed gives the same events, another seed others") {

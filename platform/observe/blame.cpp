@@ -244,13 +244,13 @@ void Blame::drop(Io& io) {
   free_ = slot;
 }
 
-std::uint64_t& Blame::command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) {
+Blame::Command& Blame::command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) {
   if (device >= commands_.size()) commands_.resize(std::size_t{device} + 1);
   auto& queues = commands_[device];
   if (queue >= queues.size()) queues.resize(std::size_t{queue} + 1);
-  auto& ios = queues[queue];
-  if (command >= ios.size()) ios.resize(std::size_t{command} + 1);
-  return ios[command];
+  auto& commands = queues[queue];
+  if (command >= commands.size()) commands.resize(std::size_t{command} + 1);
+  return commands[command];
 }
 
 void Blame::charge_own(Io& io, const WorkTimes& did, std::uint64_t length) {
@@ -287,10 +287,11 @@ void Blame::on(std::uint64_t now, const trace::IoSubmitted& e) {
 void Blame::on(std::uint64_t now, const trace::IoDispatched& e) {
   Cpu& c = cpu(e.cpu);
   settle(c, now, Work::guest);
-  command(e.device, e.queue, e.command) = e.io;
+  Command& given = command(e.device, e.queue, e.command);
+  given.io = 0;
   Io* io = find(e.io);
   if (io == nullptr) return;
-  io->parts = {};  // a further command of the I/O: the last one counts
+  io->parts = {};  // a further command of the I/O: from the I/O's start again
   io->run_queue = {};
   if (c.submitting == e.io && !c.account.in_interrupt && e.cpu == io->cpu) {
     const WorkSums did = c.account.sums() - io->submission;
@@ -306,13 +307,18 @@ void Blame::on(std::uint64_t now, const trace::IoDispatched& e) {
   io->stage = Stage::dispatched;
   io->dispatched = io->posted = now;
   io->queued = io->translation = io->media = 0;
+  given = {e.io, now, io->parts, io->run_queue};
 }
 
 void Blame::on(std::uint64_t now, const trace::CommandTimes& e) {
-  const std::uint64_t number = std::exchange(command(e.device, e.queue, e.command), 0);
+  Command& done = command(e.device, e.queue, e.command);
+  const std::uint64_t number = std::exchange(done.io, 0);
   Io* io = number == 0 ? nullptr : find(number);
   if (io == nullptr || io->stage == Stage::submitted || io->stage == Stage::completed) return;
   io->stage = Stage::posted;
+  io->dispatched = done.dispatched;  // the command the I/O had to wait for is the one that completes last
+  io->parts = done.parts;
+  io->run_queue = done.run_queue;
   io->posted = now;
   io->queued = e.queued_ps;
   io->translation = e.translation_ps;

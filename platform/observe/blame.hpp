@@ -33,9 +33,10 @@ const char* cause_name(Cause cause);
 /// In ps, by Cause.
 using CauseTimes = std::array<std::uint64_t, causes>;
 
-/// Follows each I/O through five stretches: submission (on its CPU, until the last command was given to the queue),
-/// device (until that command's completion was posted), waiting to be handled, handling (until IoCompleted),
-/// waiting to be reaped. Memory is for the I/Os in flight; nothing is allocated once as many were.
+/// Follows each I/O, and of its commands the one that completed last, through five stretches: submission (on its
+/// CPU, until the command was given to the queue), device (until the command's completion was posted), waiting to
+/// be handled, handling (until IoCompleted), waiting to be reaped. Memory is for the I/Os in flight; nothing is
+/// allocated once as many were.
 class Blame final : public trace::Sink {
  public:
   /// Of one reaped I/O, ps: the parts sum to its latency.
@@ -82,6 +83,13 @@ class Blame final : public trace::Sink {
     CauseTimes parts{};
     WorkTimes run_queue{};
   };
+  /// A command on a queue, and its I/O's parts until it was given to it.
+  struct Command {
+    std::uint64_t io = 0;  // 0: free
+    std::uint64_t dispatched = 0;
+    CauseTimes parts{};
+    WorkTimes run_queue{};
+  };
   struct Cpu {
     CpuAccount account;
     std::uint32_t first_mark = none;
@@ -123,7 +131,7 @@ class Blame final : public trace::Sink {
   void drop(Io& io);
   void grow_index();
   std::uint32_t slot_of(const Io& io) const { return static_cast<std::uint32_t>(&io - ios_.data()); }
-  std::uint64_t& command(std::uint32_t device, std::uint32_t queue, std::uint32_t command);
+  Command& command(std::uint32_t device, std::uint32_t queue, std::uint32_t command);
 
   void device_stretch(Io& io);
   void charge_own(Io& io, const WorkTimes& did, std::uint64_t length);
@@ -133,7 +141,7 @@ class Blame final : public trace::Sink {
   std::vector<Io> ios_;
   std::vector<std::uint32_t> index_;  // by number modulo its size: the slot
   std::uint32_t free_ = none;
-  std::vector<std::vector<std::vector<std::uint64_t>>> commands_;      // the I/O, by device, queue, command
+  std::vector<std::vector<std::vector<Command>>> commands_;            // by device, queue, command
   std::vector<std::pair<std::uint32_t, std::uint64_t>> invalidating_;  // a ring: who submitted, when
   std::size_t invalidating_first_ = 0, invalidating_count_ = 0;
   std::uint32_t thread_ = none;  // of the hypervisor, where it has one

@@ -28,8 +28,10 @@ void RefillLedger::on_event(Time /*at*/, const trace::Event& event) {
     changed(added->domain, added->iova, added->bytes);
   } else if (const auto* removed = std::get_if<trace::MappingRemoved>(&event)) {
     changed(removed->domain, removed->iova, removed->bytes);
-  } else {
-    open_ = std::holds_alternative<trace::WindowOpened>(event);
+  } else if (std::holds_alternative<trace::WindowOpened>(event)) {
+    open_ = true;
+  } else if (std::holds_alternative<trace::WindowClosed>(event)) {
+    open_ = false;
   }
 }
 

@@ -14,6 +14,12 @@ constexpr std::size_t most_changes = 1 << 16;
 constexpr std::size_t text_bytes = 64 * 1024;
 constexpr std::uint32_t signals_per_cpu = 3;  // state, exit, spin
 
+const trace::KindSet drawn =
+    trace::kinds<trace::IoSubmitted, trace::IoReaped, trace::IoDispatched, trace::CommandCompleted, trace::CpuSpan,
+                 trace::VmExit, trace::LockAcquired, trace::LockReleased, trace::GuestRequest, trace::RequestServed,
+                 trace::UnmapReturned, trace::FlushQueueFlushed, trace::DmaBurst, trace::InvalidationSubmitted,
+                 trace::InvalidationWaitDone>();
+
 /// A signal's short name in the file: printable, without a space (18.2.1).
 std::string code_of(std::size_t number) {
   std::string code;
@@ -88,10 +94,7 @@ void VcdTrace::put_value(const Signal& signal, std::uint32_t number) {
 }
 
 trace::KindSet VcdTrace::wants() const {
-  using namespace trace;
-  return kinds<IoSubmitted, IoReaped, IoDispatched, CommandCompleted, CpuSpan, VmExit, LockAcquired, LockReleased,
-               GuestRequest, RequestServed, UnmapReturned, FlushQueueFlushed, DmaBurst, InvalidationSubmitted,
-               InvalidationWaitDone>();
+  return drawn;
 }
 
 void VcdTrace::change(std::uint64_t at, std::uint32_t signal, std::uint32_t value) {
@@ -135,6 +138,7 @@ void VcdTrace::write_until(std::size_t left) {
 }
 
 void VcdTrace::on_event(Time at, const trace::Event& event) {
+  if (!drawn.test(event.index())) return;  // the dump ends with the last event it shows
   const std::uint64_t now = at.ps();
   last_ = now;
   const auto before = [now](std::uint64_t took) { return now - std::min(now, took); };

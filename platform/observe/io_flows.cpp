@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "platform/observe/io_flows.hpp"
 
+#include <utility>
+
 namespace gnomon::observe {
 
 namespace {
@@ -13,12 +15,16 @@ constexpr std::uint64_t queue_of(std::uint32_t device, std::uint32_t queue) {
 
 void IoFlows::begin(std::uint64_t io, std::uint64_t at_ns, std::uint32_t cpu) {
   Io& slot = ios_[io % capacity];
-  if (slot.number == 0) slot = {io, at_ns, cpu};
+  if (slot.number == 0) slot = {io, at_ns, cpu, 0, false};
 }
 
 const IoFlows::Io* IoFlows::find(std::uint64_t io) const {
   const Io& slot = ios_[io % capacity];
   return io != 0 && slot.number == io ? &slot : nullptr;
+}
+
+IoFlows::Io* IoFlows::find(std::uint64_t io) {
+  return const_cast<Io*>(std::as_const(*this).find(io));
 }
 
 void IoFlows::end(std::uint64_t io) {
@@ -41,6 +47,11 @@ void IoFlows::unlink_command(std::uint32_t device, std::uint32_t queue, std::uin
 
 void IoFlows::link_mapping(std::uint32_t domain, std::uint64_t iova, std::uint64_t io) {
   link(mappings_, domain, iova, io);
+}
+
+std::uint64_t IoFlows::io_of_mapping(std::uint32_t domain, std::uint64_t iova) const {
+  const Link* found = find(mappings_, domain, iova);
+  return found == nullptr ? 0 : found->io;
 }
 
 std::uint64_t IoFlows::take_mapping(std::uint32_t domain, std::uint64_t iova) {

@@ -5,6 +5,7 @@
 
 namespace gnomon::observe {
 
+using perfetto::HeldCall;
 using perfetto::name;
 using perfetto::number;
 using perfetto::pointer;
@@ -23,8 +24,8 @@ constexpr std::array reap_names = {name("reap read"), name("reap write")};
 constexpr std::array drain_names = {name("flush queue drain (full)"), name("flush queue drain (timer)")};
 constexpr std::array sync_names = {name("sync after unmap"), name("sync after map"), name("early sync"),
                                    name("flush all")};
-constexpr std::array request_names = {name("request attach"), name("request detach"),     name("request map"),
-                                      name("request unmap"),  name("request probe"),      name("request invalidate"),
+constexpr std::array request_names = {name("request attach"), name("request detach"),   name("request map"),
+                                      name("request unmap"),  name("request probe"),    name("request invalidate"),
                                       name("request wait"),   name("request configure")};
 constexpr std::array activity_names = {name("task"), name("interrupt"), name("softirq"), name("idle"),
                                        name("host")};
@@ -57,31 +58,40 @@ void PerfettoTimeline::Drawing::operator()(const trace::IoSubmitted& e) {
 
 void PerfettoTimeline::Drawing::operator()(const trace::IoDispatched& e) {
   const IoFlows::Io* io = flows_.find(e.io);
-  if (const auto held = held_.find(e.cpu); held != held_.end()) write_held(held->second, io);
-  if (io != nullptr) flows_.link_command(e.device, e.queue, e.command, e.io);
+  write_held(e.cpu, io);
+  if (io != nullptr) {
+    flows_.link_command(e.device, e.queue, e.command, e.io);
+    flows_.link_command(e.device, e.queue, IoFlows::doorbell, e.io);
+  }
   instant(Row::io, e.cpu, 0, name("dispatch"),
           {number("io", e.io), number("device", e.device), number("queue", e.queue), number("command", e.command)},
           flow_of(e.io));
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::IoCompleted& e) {
+  write_interrupt(e.cpu, e.io);
   instant(Row::io, e.cpu, 0, name("complete"), {number("io", e.io), number("status", e.status)}, flow_of(e.io));
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::IoReaped& e) {
+  IoFlows::Io* io = flows_.find(e.io);
   perfetto::Flow flow = flow_of(e.io);
-  flow.ends = true;
+  flow.ends = io != nullptr && io->owed == 0;
   instant(Row::io, e.cpu, 0, pick(reap_names, e.direction),
           {number("io", e.io), number("job", e.job), number("bytes", e.bytes),
            number("latency (ns)", e.latency_ps / 1000), number("status", e.status)},
           flow);
-  flows_.end(e.io);
+  if (flow.ends) {
+    flows_.end(e.io);
+  } else if (io != nullptr) {
+    io->reaped = true;
+  }
   if (in_flight_ != 0) --in_flight_;
   counter(Row::in_flight, 0, in_flight_);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::IoRequeued& e) {
-  if (const auto held = held_.find(e.cpu); held != held_.end()) write_held(held->second, nullptr);
+  write_held(e.cpu, nullptr);
   instant(Row::io, e.cpu, 0, name("requeue"), {number("io", e.io), number("status", e.status)}, flow_of(e.io));
 }
 
@@ -89,45 +99,39 @@ void PerfettoTimeline::Drawing::operator()(const trace::IoRequeued& e) {
 // ----------------------------------------------------------------------------------
 
 void PerfettoTimeline::Drawing::operator()(const trace::MapReturned& e) {
-  const Span span = lasting(e.took_ps);
-  hold(e.cpu, {.track = 0,
-               .span = span,
-               .called_ns = span.began,
-               .name = e.status == 0 ? name("map") : name("map (failed)"),
-               .annotations = {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
-                               number("runs", e.runs)},
-               .flow = {},
-               .iova = e.iova,
-               .domain = e.domain,
-               .may_belong = e.status == 0});
+  HeldCall call;
+  call.name = e.status == 0 ? name("map") : name("map (failed)");
+  call.annotations = {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
+                      number("runs", e.runs)};
+  call.annotation_count = 4;
+  call.domain = e.domain;
+  call.iova = e.iova;
+  call.maps = e.status == 0;
+  call.whose = e.status == 0 ? HeldCall::Whose::next_dispatch : HeldCall::Whose::known;
+  hold(Row::dma_api, e.cpu, lasting(e.took_ps), call);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::UnmapReturned& e) {
-  const Span span = lasting(e.took_ps);
-  hold(e.cpu, {.track = 0,
-               .span = span,
-               .called_ns = span.began,
-               .name = e.deferred != 0 ? name("unmap (deferred)") : name("unmap"),
-               .annotations = {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
-                               number("cpu", e.cpu)},
-               .flow = flow_of(flows_.take_mapping(e.domain, e.iova)),
-               .iova = e.iova,
-               .domain = e.domain,
-               .may_belong = false});
+  const std::uint64_t io = flows_.take_mapping(e.domain, e.iova);
+  HeldCall call;
+  call.name = e.deferred != 0 ? name("unmap (deferred)") : name("unmap");
+  call.annotations = {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
+                      number("cpu", e.cpu)};
+  call.annotation_count = 4;
+  call.domain = e.domain;
+  call.iova = e.iova;
+  call.flow = flow_of(io);
+  hold(Row::dma_api, e.cpu, lasting(e.took_ps), call);
   if (e.deferred == 0) return;
   FlushQueue& queue = pending_[e.domain];
-  queue.deferred_ps[queue.deferred++ % queue.deferred_ps.size()] = now_ps_;
-  counter(Row::flush_queue, e.domain, ++queue.pending);
+  defer(queue, io);
+  counter(Row::flush_queue, e.domain, queue.pending);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::FlushQueueFlushed& e) {
   slice(Row::syncs, e.cpu, 0, until_now(e.began_ps), pick(drain_names, e.cause), {number("domain", e.domain)});
   FlushQueue& queue = pending_[e.domain];
-  const std::uint64_t known = std::min<std::uint64_t>(queue.pending, queue.deferred_ps.size());
-  std::uint64_t late = 0;
-  while (late < known && queue.deferred_ps[(queue.deferred - 1 - late) % queue.deferred_ps.size()] > e.began_ps)
-    ++late;
-  queue.pending = late;
+  flushed(queue, e.began_ps, e.cpu);
   counter(Row::flush_queue, e.domain, queue.pending);
 }
 
@@ -149,10 +153,17 @@ void PerfettoTimeline::Drawing::operator()(const trace::GuestKick& e) {
 // ------------------------------------------------------------------------------------------
 
 void PerfettoTimeline::Drawing::operator()(const trace::VmExit& e) {
-  slice(Row::exits, e.cpu, 0, until_now(e.began_ps), pick(exit_names_, e.reason), {});
+  HeldCall call;
+  call.name = pick(exit_names_, e.reason);
+  const bool of_the_code =
+      e.reason == trace::ExitReason::ept_misconfig || e.reason == trace::ExitReason::ept_violation ||
+      e.reason == trace::ExitReason::instruction;  // others come from outside, whatever the code does
+  if (of_the_code) call.whose = HeldCall::Whose::next_return;
+  hold(Row::exits, e.cpu, until_now(e.began_ps), call);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::CpuSpan& e) {
+  if (e.activity == trace::Activity::interrupt) write_interrupt(e.cpu, 0);
   slice(Row::activity, e.cpu, 0, until_now(e.began_ps), pick(activity_names, e.activity), {});
 }
 
@@ -172,8 +183,14 @@ void PerfettoTimeline::Drawing::operator()(const trace::LockReleased& e) {
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::InterruptTaken& e) {
-  slice(Row::pending_interrupts, e.cpu, 0, until_now(e.raised_ps), name("pending interrupt"),
-        {number("vector", e.vector)});
+  write_interrupt(e.cpu, 0);
+  HeldCall call;
+  call.name = name("pending interrupt");
+  call.annotations[0] = number("vector", e.vector);
+  call.annotation_count = 1;
+  if (!settle(Row::pending_interrupts, e.cpu, until_now(e.raised_ps), call)) return;
+  vcpu(e.cpu).interrupt = call;
+  vcpu(e.cpu).in_interrupt = true;
 }
 
 // ---- hypervisor
@@ -211,12 +228,21 @@ void PerfettoTimeline::Drawing::operator()(const trace::IoThreadWoken& e) {
 // ---- physical IOMMU
 // ------------------------------------------------------------------------------------------------
 
+std::uint64_t PerfettoTimeline::Drawing::mapped_for(const trace::DmaBurst& e) const {
+  if (!options_.guest_domain_of || ended_ || now_ < from_) return 0;
+  return flows_.io_of_mapping(options_.guest_domain_of(SourceId{static_cast<std::uint16_t>(e.source)}), e.iova);
+}
+
 void PerfettoTimeline::Drawing::operator()(const trace::DmaBurst& e) {
   slice(Row::dma, 0, 0, {now_, std::max(now_, e.ends_ps / 1000)},
         e.write != 0 ? name("DMA write") : name("DMA read"),
         {pointer("iova", e.iova), pointer("hpa", e.hpa), number("bytes", e.bytes), pointer("source id", e.source),
          number("domain", e.domain), truth("IOTLB hit", e.iotlb_hit), number("page-walk reads", e.walk_reads),
-         number("entries evicted", e.evicted)});
+         number("entries evicted", e.evicted)},
+        flow_of(mapped_for(e)));
+  if (e.iotlb_hit == 0)
+    instant(Row::walks, 0, 0, name("page walk"),
+            {pointer("iova", e.iova), number("domain", e.domain), number("page-walk reads", e.walk_reads)});
   hits_ += e.iotlb_hit != 0 ? 1 : 0;
   if (++lookups_ % lookups_a_sample == 0) {
     counter(Row::iotlb_hits, 0, hits_);
@@ -249,8 +275,9 @@ void PerfettoTimeline::Drawing::operator()(const trace::InvalidationWaitDone& e)
 
 void PerfettoTimeline::Drawing::operator()(const trace::Doorbell& e) {
   instant(Row::queue, e.device, e.queue,
-          e.completion != 0 ? name("completion doorbell") : name("submission doorbell"),
-          {number("value", e.value)});
+          e.completion != 0 ? name("completion doorbell") : name("submission doorbell"), {number("value", e.value)},
+          e.completion != 0 ? perfetto::Flow{} : flow_of_command(e.device, e.queue, IoFlows::doorbell));
+  if (e.completion == 0) flows_.unlink_command(e.device, e.queue, IoFlows::doorbell);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::CommandFetched& e) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "platform/observe/io_flows.hpp"
+#include "platform/observe/perfetto_held_calls.hpp"
 #include "platform/observe/perfetto_timeline.hpp"
 #include "platform/observe/perfetto_vocabulary.hpp"
 
@@ -81,31 +82,24 @@ class PerfettoTimeline::Drawing {
     std::uint64_t ended;
   };
 
-  /// A call to the DMA API that has its place but is not written: whose I/O it is may be said later.
-  struct HeldCall {
-    std::uint64_t track;
-    Span span;
-    std::uint64_t called_ns;  // when it began, also where that is before the window
-    std::uint64_t name;
-    std::array<perfetto::Annotation, 4> annotations;
-    perfetto::Flow flow;
-    std::uint64_t iova;
-    std::uint32_t domain;
-    bool may_belong;  // a mapping that succeeded, and no one's yet
-  };
-
-  /// Calls of one vCPU in order. All of its row go through here, or a lane's slices would be written out of order.
-  struct HeldCalls {
-    std::array<HeldCall, most_held_calls> calls;
-    std::size_t count = 0;
+  struct Vcpu {
+    perfetto::HeldCalls held;
+    /// The interrupt taken last, until an I/O completes in it.
+    perfetto::HeldCall interrupt;
+    bool in_interrupt = false;
   };
 
   /// Deferred invalidations of one domain. Those that came while a flush ran are not covered by it; to tell them
-  /// apart the times of the latest are kept.
+  /// apart, and to end their I/Os' arrows, the latest are kept.
   struct FlushQueue {
-    std::array<std::uint64_t, 256> deferred_ps{};
+    struct Deferred {
+      std::uint64_t at_ps = 0;
+      std::uint64_t io = 0;  // 0: no arrow
+    };
+    std::array<Deferred, 4096> latest{};
     std::uint64_t deferred = 0;  // ever
     std::uint64_t pending = 0;
+    Deferred& number(std::uint64_t n) { return latest[n % latest.size()]; }
   };
 
   bool drawn(Span span) const { return span.ended >= from_ && span.began <= to_; }
@@ -117,12 +111,21 @@ class PerfettoTimeline::Drawing {
   void instant(perfetto::Row row, std::uint32_t a, std::uint32_t b, std::uint64_t name, Annotations annotations,
                perfetto::Flow flow = {});
   void counter(perfetto::Row row, std::uint32_t a, std::uint64_t value);
-  void hold(std::uint32_t cpu, HeldCall call);
-  void write(HeldCall& call);
-  void write_held(HeldCalls& held, const IoFlows::Io* io);
+  /// Gives it its place. False: it cannot be drawn.
+  bool settle(perfetto::Row row, std::uint32_t cpu, Span span, perfetto::HeldCall& call);
+  void hold(perfetto::Row row, std::uint32_t cpu, Span span, perfetto::HeldCall call);
+  void write(perfetto::HeldCall& call);
+  void write_held(std::uint32_t cpu, const IoFlows::Io* io);
+  void write_interrupt(std::uint32_t cpu, std::uint64_t io);
   void write_all_held();
+  Vcpu& vcpu(std::uint32_t cpu);
+  void unfinished(const IoFlows::Io& io, std::uint64_t at_ns);
+  void defer(FlushQueue& queue, std::uint64_t io);
+  void flushed(FlushQueue& queue, std::uint64_t began_ps, std::uint32_t cpu);
+  bool settle_debt(std::uint64_t io, perfetto::Flow& flow);
   void end_flows(std::uint64_t at_ns);
   perfetto::Flow flow_of(std::uint64_t io) const { return {flows_.find(io) != nullptr ? io : 0}; }
+  std::uint64_t mapped_for(const trace::DmaBurst& burst) const;  ///< the I/O whose mapping starts there; 0: none
   perfetto::Flow flow_of_command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) const {
     return flow_of(flows_.io_of_command(device, queue, command));
   }
@@ -141,7 +144,7 @@ class PerfettoTimeline::Drawing {
   std::uint64_t next_name_ = perfetto::first_free_name;
   std::array<std::uint64_t, std::size(exit_reasons)> exit_names_{};
   std::vector<std::uint64_t> spin_names_;                  // by lock; 0: not interned
-  std::unordered_map<std::uint32_t, HeldCalls> held_;      // by vCPU
+  std::vector<Vcpu> vcpus_;                                // by number
   std::unordered_map<std::uint32_t, FlushQueue> pending_;  // by domain; looked up only
   std::uint64_t in_flight_ = 0;
   std::uint64_t pinned_ = 0;

@@ -9,6 +9,8 @@
 
 namespace gnomon::observe {
 
+using perfetto::HeldCall;
+using perfetto::HeldCalls;
 using perfetto::Row;
 
 PerfettoTimeline::PerfettoTimeline(TimelineOptions options) : drawing_(new Drawing(std::move(options))) {}
@@ -65,12 +67,14 @@ std::error_code PerfettoTimeline::Drawing::close() {
 void PerfettoTimeline::Drawing::end_flows(std::uint64_t at_ns) {
   ended_ = true;
   write_all_held();
-  flows_.for_each([&](const IoFlows::Io& io) {
-    const perfetto::Annotation what = perfetto::number("io", io.number);
-    writer_.instant(tracks_.track(Row::io, io.cpu), at_ns,
-                    {perfetto::name("unfinished"), {&what, 1}, {io.number, true}});
-  });
+  flows_.for_each([&](const IoFlows::Io& io) { unfinished(io, at_ns); });
   flows_ = {};
+}
+
+void PerfettoTimeline::Drawing::unfinished(const IoFlows::Io& io, std::uint64_t at_ns) {
+  const perfetto::Annotation what = perfetto::number("io", io.number);
+  writer_.instant(tracks_.track(Row::io, io.cpu), at_ns,
+                  {perfetto::name("unfinished"), {&what, 1}, {io.number, true}, {}});
 }
 
 PerfettoTimeline::Drawing::Span PerfettoTimeline::Drawing::until_now(std::uint64_t began_ps) const {
@@ -106,51 +110,112 @@ void PerfettoTimeline::Drawing::counter(Row row, std::uint32_t a, std::uint64_t 
   writer_.counter(tracks_.track(row, a), now_, static_cast<std::int64_t>(value));
 }
 
-void PerfettoTimeline::Drawing::hold(std::uint32_t cpu, HeldCall call) {
-  if (!drawn(call.span)) return;
-  call.span = clipped(call.span);
-  const auto place = tracks_.place(Row::dma_api, cpu, 0, call.span.began, call.span.ended);
-  if (!place) return;
+PerfettoTimeline::Drawing::Vcpu& PerfettoTimeline::Drawing::vcpu(std::uint32_t cpu) {
+  if (cpu >= vcpus_.size()) vcpus_.resize(std::size_t{cpu} + 1);
+  return vcpus_[cpu];
+}
+
+bool PerfettoTimeline::Drawing::settle(Row row, std::uint32_t cpu, Span span, HeldCall& call) {
+  if (!drawn(span)) return false;
+  call.called_ns = span.began;
+  span = clipped(span);
+  const auto place = tracks_.place(row, cpu, 0, span.began, span.ended);
+  if (!place) return false;
+  drawn_until_ = std::max(drawn_until_, span.ended);
   call.track = place->track;
-  call.span.began = place->began;
-  HeldCalls& held = held_[cpu];
-  if (held.count == 0 && !call.may_belong) {
-    write(call);
-    return;
+  call.began = place->began;
+  call.ended = span.ended;
+  return true;
+}
+
+void PerfettoTimeline::Drawing::hold(Row row, std::uint32_t cpu, Span span, HeldCall call) {
+  HeldCalls& held = vcpu(cpu).held;
+  if (row == Row::dma_api) {
+    call.called_ns = span.began;
+    held.claim_exits(call);
   }
-  if (held.count == held.calls.size()) {
-    write(held.calls.front());
-    std::move(held.calls.begin() + 1, held.calls.end(), held.calls.begin());
-    --held.count;
+  if (!settle(row, cpu, span, call)) return;
+  if (held.full()) {
+    write(held.oldest());
+    held.drop_oldest();
   }
-  held.calls[held.count++] = call;
+  held.push(call);
+  if (!held.waits()) write_held(cpu, nullptr);
 }
 
 void PerfettoTimeline::Drawing::write(HeldCall& call) {
   // Held for longer than its I/O lasted: the arrow has its end by now and may not go on.
   if (flows_.find(call.flow.id) == nullptr) call.flow = {};
-  writer_.slice(call.track, call.span.began, call.span.ended, {call.name, call.annotations, call.flow});
+  writer_.slice(call.track, call.began, call.ended,
+                {call.name, {call.annotations.data(), call.annotation_count}, call.flow});
 }
 
 /// `io`: whose dispatch they waited for; null if that is not known.
-void PerfettoTimeline::Drawing::write_held(HeldCalls& held, const IoFlows::Io* io) {
-  for (std::size_t i = 0; i < held.count; ++i) {
-    HeldCall& call = held.calls[i];
-    if (io != nullptr && call.may_belong && call.called_ns >= io->submitted_ns) {
+void PerfettoTimeline::Drawing::write_held(std::uint32_t cpu, const IoFlows::Io* io) {
+  HeldCalls& held = vcpu(cpu).held;
+  held.for_each([&](HeldCall& call) {
+    if (io != nullptr && call.whose == HeldCall::Whose::next_dispatch && call.called_ns >= io->submitted_ns) {
       call.flow = {io->number};
-      flows_.link_mapping(call.domain, call.iova, io->number);
+      if (call.maps) flows_.link_mapping(call.domain, call.iova, io->number);
     }
     write(call);
-  }
-  held.count = 0;
+  });
+  held.clear();
+}
+
+/// `io`: what completed in it first; 0 if nothing did.
+void PerfettoTimeline::Drawing::write_interrupt(std::uint32_t cpu, std::uint64_t io) {
+  Vcpu& on = vcpu(cpu);
+  if (!std::exchange(on.in_interrupt, false)) return;
+  on.interrupt.flow = {io};
+  write(on.interrupt);
 }
 
 void PerfettoTimeline::Drawing::write_all_held() {
-  // In the order of the vCPUs' numbers, so that the file does not depend on the table's.
-  std::vector<std::uint32_t> cpus;
-  for (const auto& entry : held_) cpus.push_back(entry.first);
-  std::sort(cpus.begin(), cpus.end());
-  for (const std::uint32_t cpu : cpus) write_held(held_[cpu], nullptr);
+  for (std::uint32_t cpu = 0; cpu < vcpus_.size(); ++cpu) {
+    write_held(cpu, nullptr);
+    write_interrupt(cpu, 0);
+  }
+}
+
+void PerfettoTimeline::Drawing::defer(FlushQueue& queue, std::uint64_t io) {
+  FlushQueue::Deferred& slot = queue.number(queue.deferred++);
+  if (queue.pending++ >= queue.latest.size()) {
+    const IoFlows::Io* known = flows_.find(slot.io);
+    const IoFlows::Io lost = known != nullptr ? *known : IoFlows::Io{};
+    perfetto::Flow flow;
+    if (settle_debt(slot.io, flow) && flow.ends) unfinished(lost, now_);
+  }
+  IoFlows::Io* owner = flows_.find(io);
+  slot = {now_ps_, owner != nullptr ? io : 0};
+  if (owner != nullptr) ++owner->owed;
+}
+
+/// One unmap less is owed to the I/O. True if it was the last; its arrow ends there if the I/O was reaped before.
+bool PerfettoTimeline::Drawing::settle_debt(std::uint64_t io, perfetto::Flow& flow) {
+  IoFlows::Io* owner = flows_.find(io);
+  if (owner == nullptr || owner->owed == 0 || --owner->owed != 0) return false;
+  flow = {io, owner->reaped};
+  if (owner->reaped) flows_.end(io);
+  return true;
+}
+
+void PerfettoTimeline::Drawing::flushed(FlushQueue& queue, std::uint64_t began_ps, std::uint32_t cpu) {
+  std::array<perfetto::Flow, perfetto::most_more_flows> flows;
+  std::size_t count = 0;
+  const auto say = [&] {
+    if (count == 0) return;
+    writer_.instant(tracks_.track(Row::syncs, cpu), now_,
+                    {perfetto::name("flushed"), {}, {}, {flows.data(), count}});
+    count = 0;
+  };
+  const std::uint64_t first = queue.deferred - std::min<std::uint64_t>(queue.pending, queue.latest.size());
+  std::uint64_t next = first;
+  for (; next < queue.deferred && queue.number(next).at_ps <= began_ps; ++next) {
+    if (settle_debt(queue.number(next).io, flows[count]) && ++count == flows.size()) say();
+  }
+  say();
+  queue.pending = queue.deferred - next;
 }
 
 }  // namespace gnomon::observe

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <system_error>
 
+#include "models/base/address.hpp"
 #include "models/trace/tracer.hpp"
 #include "platform/observe/exit_reason_name.hpp"
 #include "platform/observe/perfetto_tracks.hpp"
@@ -19,18 +21,23 @@ struct TimelineOptions {
   Time to = Time::max();
   ExitSpelling exits = ExitSpelling::vmx;
   perfetto::Names names;
+  /// The guest's domain whose mappings a device of this requester id uses. Without it DMA has no arrows.
+  std::function<std::uint32_t(SourceId)> guest_domain_of = {};
 };
 
 /// Streams to a file in memory that does not grow with the run. Times are drawn in ns, rounded down, which keeps
 /// order.
 ///
 /// What overlaps is drawn on sibling lanes (see perfetto::Tracks). The arrows follow one I/O from submission over
-/// mapping, dispatch, fetch, media, completion and unmapping to where it is reaped; only I/Os submitted inside the
-/// window have arrows, and one that is not reaped inside it ends in "unfinished". The calls to the DMA API of one
-/// vCPU wait for the dispatch that says for which I/O they were, at most `most_held_calls` at a time.
+/// mapping, the exits inside, dispatch, doorbell (of several commands, the last's), fetch, DMA (where a mapping
+/// starts), media, completion, interrupt (of several completions, the first's) and unmapping to where it is reaped
+/// or, if that is later, to the end of the flush that invalidates its deferred unmaps. Only I/Os submitted inside
+/// the window have arrows, and one that does not end inside it ends in "unfinished". The calls to the DMA API of
+/// one vCPU and the exits inside wait for the dispatch that says for which I/O they were, at most `most_held_calls`
+/// at a time.
 class PerfettoTimeline final : public trace::Sink {
  public:
-  static constexpr std::size_t most_held_calls = 16;
+  static constexpr std::size_t most_held_calls = 32;
 
   explicit PerfettoTimeline(TimelineOptions options);
   ~PerfettoTimeline() override;  ///< without close(): no file is left

@@ -40,6 +40,7 @@ enum class Row : std::uint8_t {
   // of locks, IOMMU, devices, sanitizer
   lock,
   dma,
+  walks,
   invalidations,
   invalidation_waits,
   faults,
@@ -102,7 +103,7 @@ class Tracks {
 
   Writer& writer_;
   const Names& names_;
-  std::unordered_map<std::uint64_t, Lanes> rows_;  // looked up only, never walked
+  std::unordered_map<std::uint64_t, Lanes> rows_;                           // looked up only, never walked
   std::array<Recent, static_cast<std::size_t>(Row::pinned) + 1> recent_{};  // the last of each kind
   std::uint64_t next_uuid_ = 1;
   std::uint64_t cut_ = 0;

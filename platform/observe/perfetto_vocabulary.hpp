@@ -11,7 +11,7 @@
 
 namespace gnomon::observe::perfetto {
 
-inline constexpr std::array<std::string_view, 54> event_words = {"window opened",
+inline constexpr std::array<std::string_view, 56> event_words = {"window opened",
                                                                  "window closed",
                                                                  "submit read",
                                                                  "submit write",
@@ -64,7 +64,9 @@ inline constexpr std::array<std::string_view, 54> event_words = {"window opened"
                                                                  "completion doorbell",
                                                                  "fetch",
                                                                  "media busy",
-                                                                 "post completion"};
+                                                                 "post completion",
+                                                                 "page walk",
+                                                                 "flushed"};
 
 inline constexpr std::array<std::string_view, 7> verdict_words = {
     "stale DMA",   "missing invalidation", "shadow divergence", "map not visible",

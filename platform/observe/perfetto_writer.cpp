@@ -21,6 +21,8 @@ constexpr std::size_t packet_room = 4 * 1024;  // a packet may begin just below 
 constexpr std::uint32_t sequence = 1;
 constexpr std::size_t event_room = 128;      // the most an event takes, its annotations apart
 constexpr std::size_t annotation_room = 32;  // the most an annotation takes
+constexpr std::size_t flow_room = 10;
+static_assert(event_room + most_more_flows * flow_room < packet_room);
 
 /// A TracePacket in the making; closed by its destructor.
 class Packet : public protozero::pbf_builder<TracePacket> {
@@ -207,7 +209,8 @@ void Writer::counter(std::uint64_t track, std::uint64_t at, std::int64_t value) 
 }
 
 void Writer::event(int type, std::uint64_t track, std::uint64_t at, const Label& label, std::int64_t value) {
-  const std::size_t room = event_room + label.annotations.size() * annotation_room;
+  const std::size_t room =
+      event_room + label.annotations.size() * annotation_room + label.more_flows.size() * flow_room;
   if (scratch_.size() < room) scratch_.resize(room);
   char* out = scratch_.data();
   *out++ = tag(Trace::packet, message);
@@ -222,6 +225,7 @@ void Writer::event(int type, std::uint64_t track, std::uint64_t at, const Label&
   if (label.name_iid != 0) out = put(out, TrackEvent::name_iid, label.name_iid);
   for (const Annotation& annotation : label.annotations) out = put(out, annotation);
   if (label.flow.id != 0) out = put(out, label.flow);
+  for (const Flow& flow : label.more_flows) out = put(out, flow);
   if (type == perfetto::counter) out = put(out, TrackEvent::counter_value, static_cast<std::uint64_t>(value));
   out = close_message(packet, close_message(body, out));
   buffer_.append(scratch_.data(), static_cast<std::size_t>(out - scratch_.data()));

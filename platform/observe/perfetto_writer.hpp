@@ -31,7 +31,9 @@ struct Label {
   std::uint64_t name_iid = 0;
   std::span<const Annotation> annotations;
   Flow flow{};
+  std::span<const Flow> more_flows{};  ///< at most most_more_flows
 };
+inline constexpr std::size_t most_more_flows = 256;
 
 /// Writes to `<path>.part`, renamed to `path` by close(): the file is there whole or not at all. Nothing throws for
 /// a failed write; the first failure is kept, what follows is dropped, and close() returns it.

@@ -64,6 +64,7 @@ struct Observers {
       drawing.path = options.timeline;
       drawing.exits = c.machine.exit_names;
       drawing.names.locks = platform.locks().names();
+      drawing.guest_domain_of = domain_finder(c);
       timeline = std::make_unique<observe::PerfettoTimeline>(std::move(drawing));
       tracer.add(*timeline);
     }
@@ -103,7 +104,8 @@ struct Observers {
     const bool nested = c.iommu == scenario::IommuKind::intel_iommu &&
                         c.intel_device.shadowing == hypervisor::IntelShadowing::nested;
     options.shadowed = c.guest.translated && c.hypervisor != scenario::HypervisorKind::none && !nested;
-    options.mappings = !std::holds_alternative<scenario::VfioWorkloadSpec>(c.benchmark);  // 48 bytes a page of the VM's
+    options.mappings =
+        !std::holds_alternative<scenario::VfioWorkloadSpec>(c.benchmark);  // 48 bytes a page of the VM's
     options.to_hpa = [&ram = platform.ram()](Gpa gpa) { return ram.to_hpa(gpa); };
     options.domain_of = domain_finder(c);
     return options;

@@ -63,6 +63,84 @@ TEST_CASE("one I/O's arrow goes through all it caused, in order") {
   CHECK(calls[0].annotations.at("bytes") == 4096);
 }
 
+TEST_CASE("an I/O's arrow goes through exits, doorbell, DMA and interrupt, and ends with its flush") {
+  TimelineOptions options;
+  options.guest_domain_of = [](SourceId source) { return std::uint32_t{source.value} >> 8; };
+  const auto us = [](std::uint64_t n) { return Time::us(n); };
+  const auto kick = [&](PerfettoTimeline& t, std::uint64_t from, std::uint64_t to) {
+    t.on_event(us(to), trace::VmExit{us(from).ps(), 0, trace::ExitReason::ept_misconfig});
+  };
+  const auto dma = [&](PerfettoTimeline& t, std::uint64_t at, std::uint64_t iova, std::uint32_t hit) {
+    t.on_event(us(at), trace::DmaBurst{iova, iova, 4096, us(at + 1).ps(), 0x100, 9, 1, hit, 3, 0});
+  };
+  const auto through_reap = [&](PerfettoTimeline& t, std::uint64_t flush_at) {
+    kick(t, 1, 2);  // of an earlier call: not the I/O's
+    t.on_event(us(3), trace::UnmapReturned{0x9000, 4096, us(2).ps(), 1, 0, 0, 0});
+    t.on_event(us(10), trace::IoSubmitted{1, 0, 4096, 0, 0, trace::Direction::read, 0});
+    kick(t, 12, 14);
+    t.on_event(us(15), trace::VmExit{us(14).ps(), 0, trace::ExitReason::external_interrupt});
+    t.on_event(us(16), trace::MapReturned{0x1000, 8192, us(5).ps(), 1, 0, 1, 0});
+    kick(t, 17, 18);  // in no call
+    t.on_event(us(20), trace::IoDispatched{1, 0, 0, 1, 7});
+    t.on_event(us(21), trace::Doorbell{0, 1, 0, 8});
+    t.on_event(us(22), trace::CommandFetched{0, 1, 7, 0});
+    dma(t, 23, 0x7000, 1);  // the queue's own
+    dma(t, 24, 0x1000, 0);
+    dma(t, 25, 0x2000, 1);
+    t.on_event(us(30), trace::CommandCompleted{0, 1, 7, 0});
+    t.on_event(us(32), trace::InterruptTaken{us(31).ps(), 0, 40});
+    kick(t, 33, 34);
+    t.on_event(us(35), trace::UnmapReturned{0x1000, 8192, us(3).ps(), 1, 0, 1, 0});
+    t.on_event(us(36), trace::IoCompleted{1, 0, 0});
+    t.on_event(us(37), trace::CpuSpan{us(32).ps(), 0, trace::Activity::interrupt});
+    if (flush_at < 50)
+      t.on_event(us(flush_at), trace::FlushQueueFlushed{us(36).ps(), 1, 0, trace::FlushCause::full, 0});
+    t.on_event(us(50), trace::IoReaped{1, 8192, us(40).ps(), 0, 0, trace::Direction::read, 0});
+    if (flush_at > 50)
+      t.on_event(us(flush_at), trace::FlushQueueFlushed{us(36).ps(), 1, 0, trace::FlushCause::full, 0});
+    t.on_event(us(90), trace::GuestKick{1, 0, 0});
+  };
+  const Names to_completion = {
+      "submit read",   "map",       "EPT_MISCONFIG",   "dispatch",          "submission doorbell",
+      "fetch",         "DMA write", "post completion", "pending interrupt", "unmap (deferred)",
+      "EPT_MISCONFIG", "complete"};
+  const auto with = [&](Names end) {
+    Names all = to_completion;
+    all.insert(all.end(), end.begin(), end.end());
+    return all;
+  };
+  const auto late = draw(options, [&](PerfettoTimeline& t) { through_reap(t, 60); });
+  CHECK(late.along(1) == with({"reap read", "flushed"}));
+  CHECK(late.slices_on("exits of vCPU 0").size() == 5);
+  CHECK(late.instants("page walk").size() == 1);
+  const auto early = draw(options, [&](PerfettoTimeline& t) { through_reap(t, 40); });
+  CHECK(early.along(1) == with({"flushed", "reap read"}));
+  options.guest_domain_of = {};
+  const auto never = draw(options, [&](PerfettoTimeline& t) { through_reap(t, 50); });
+  const auto along = never.along(1);
+  CHECK(along.back() == "unfinished");
+  CHECK(std::count(along.begin(), along.end(), "DMA write") == 0);
+}
+
+TEST_CASE("a drain ends the arrows of all it covers, however many") {
+  constexpr std::uint64_t ios = 6000;  // more than the ring of a domain remembers
+  const auto trace = draw({}, [](PerfettoTimeline& t) {
+    for (std::uint64_t io = 1; io <= ios; ++io) {
+      const Time at = Time::us(10 * io);
+      t.on_event(at, trace::IoSubmitted{io, 0, 4096, 0, 0, trace::Direction::read, 0});
+      t.on_event(at, trace::MapReturned{io << 12, 4096, 0, 1, 0, 1, 0});
+      t.on_event(at, trace::IoDispatched{io, 0, 0, 1, 1});
+      t.on_event(at, trace::UnmapReturned{io << 12, 4096, 0, 1, 0, 1, 0});
+      t.on_event(at, trace::IoReaped{io, 4096, 1, 0, 0, trace::Direction::read, 0});
+    }
+    const Time end = Time::us(10 * ios + 10);
+    t.on_event(end, trace::FlushQueueFlushed{end.ps(), 1, 0, trace::FlushCause::full, 0});
+  });
+  CHECK(trace.along(1).back() == "unfinished");
+  for (const std::uint64_t io : {ios - 4095, ios - 1000, ios}) CHECK(trace.along(io).back() == "flushed");
+  CHECK(trace.samples_of("flush queue, domain 1: pending (entries)").back().second == 0);
+}
+
 TEST_CASE("of I/Os submitted together, each gets the mapping whose dispatch followed") {
   const auto trace = draw({}, [](PerfettoTimeline& t) {
     for (std::uint64_t io = 1; io <= 3; ++io) {

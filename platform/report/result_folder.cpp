@@ -196,6 +196,7 @@ std::size_t comment_at(std::string_view line) {
 std::vector<ConfigLine> config_lines(std::string_view toml) {
   std::vector<ConfigLine> lines;
   std::string table;
+  std::string_view table_origin;  // of inline tables, whose entries have none of their own
   std::map<std::string, unsigned, std::less<>> items;
   while (!toml.empty()) {
     const std::size_t end = std::min(toml.find('\n'), toml.size());
@@ -203,15 +204,16 @@ std::vector<ConfigLine> config_lines(std::string_view toml) {
     toml.remove_prefix(std::min(end + 1, toml.size()));
     const std::size_t comment = comment_at(line);
     const std::string_view body = trimmed(line.substr(0, comment));
+    const std::string_view origin = comment < line.size() ? trimmed(line.substr(comment + 1)) : "";
+    if (body.starts_with('[')) table_origin = origin;
     if (body.starts_with("[[") && body.ends_with("]]")) {
       const std::string name{body.substr(2, body.size() - 4)};
       table = fmt::format("{}.{}.", name, items[name]++);
     } else if (body.starts_with('[') && body.ends_with(']')) {
       table = std::string{body.substr(1, body.size() - 2)} + ".";
     } else if (const std::size_t equals = body.find(" = "); equals != std::string_view::npos) {
-      const std::string_view origin = comment < line.size() ? trimmed(line.substr(comment + 1)) : "";
-      lines.push_back(
-          {table + std::string{body.substr(0, equals)}, std::string{body.substr(equals + 3)}, std::string{origin}});
+      lines.push_back({table + std::string{body.substr(0, equals)}, std::string{body.substr(equals + 3)},
+                       std::string{origin.empty() ? table_origin : origin}});
     }
   }
   return lines;

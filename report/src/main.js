@@ -26,7 +26,7 @@ function resultArticle(data) {
   const charts = [];
   const body = [
     sections.published(result), sections.blame(result), sections.overTime(result, charts), sections.latency(result, charts),
-    sections.exits(result), sections.invalidation(result), sections.iotlb(result, charts), sections.locks(result),
+    sections.exits(result), sections.invalidation(result), sections.iotlb(result, charts), sections.refills(result), sections.locks(result),
     sections.exposure(result, charts), sections.findings(result), sections.allMetrics(result), sections.configuration(result),
   ].filter(Boolean);
   const overview = sections.overview(result);

@@ -264,6 +264,21 @@ export function iotlb(result, charts) {
     figures(['variant', 'hit rate', ...columns], result.variants.map((v) => [v.name, rate(v), ...columns.map((c) => cell(result, v, c))])));
 }
 
+export function refills(result) {
+  const reasons = ['cold', 'capacity', 'invalidated_modified', 'invalidated_unmodified'].map((n) => `iotlb.refills.${n}`);
+  const known = result.variants.filter((v) => result.value(v, 'iotlb.misses') > 0 && result.value(v, reasons[0]) !== undefined);
+  if (known.length === 0) return null;
+  const label = (n) => n.replace('iotlb.refills.', '').replace('invalidated_', 'invalidated, ').replace('.', ' ');
+  const bars = stackedBars('IOTLB refills by what evicted the entry', known.map((v) => ({
+    label: v.name, parts: reasons.map((n, index) => ({ name: label(n), value: result.perIo(v, n) ?? 0, index })),
+  })), fmt.plain);
+  const after = ['page', 'range', 'domain', 'global'].map((n) => `iotlb.refills.after.${n}`);
+  const columns = ['iotlb.misses', ...reasons, ...after];
+  return section('IOTLB refills by what evicted the entry', 'Misses per completed I/O, each charged to its reason: the first use of a page, other entries, or an invalidation of a page that had changed, or had not (over-invalidation).',
+    h('figure', {}, legend(reasons.map(label)), bars),
+    figures(['variant', 'misses', ...[...reasons, ...after].map(label)], known.map((v) => [v.name, ...columns.map((c) => cell(result, v, c))])));
+}
+
 export function exposure(result, charts) {
   const known = result.variants.map((v) => [v, result.exposure(v)]).filter(([, buckets]) => buckets.length > 0);
   if (known.length === 0) return null;

@@ -21,7 +21,7 @@ class Kills(World):
         self.whole = self.files()
 
     def arguments(self, seed, out):
-        return ("run", "small.toml", "--out", out, "--seed", seed, "--jobs", 2, "--trace", "perfetto", "--quiet")
+        return ("run", "small.toml", "--out", out, "--seed", seed, "--jobs", 2, "--trace", "perfetto,vcd,csv", "--quiet")
 
     def run_seed(self, seed, out):
         return self.run_program(*self.arguments(seed, out))
@@ -81,6 +81,27 @@ class Kills(World):
                 if out == "fresh" and self.files(out) is not None:
                     shutil.rmtree(self.folder / "fresh")
         self.assertGreater(left, 0, "no run was killed while it had a temporary folder")
+
+    def test_a_killed_report(self):
+        page = self.folder / "page.html"
+        command = ("report", "out", "-o", "page.html", "--quiet")
+        began = time.monotonic()
+        self.assertEqual(self.run_program(*command)[0], 0)
+        length = time.monotonic() - began
+        whole = page.read_bytes()
+        self.assertTrue(whole.rstrip().endswith(b"</html>"))
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for i in range(INSTANTS):
+                for old in (None, b"old"):
+                    page.unlink(missing_ok=True)
+                    if old:
+                        page.write_bytes(old)
+                    process = self.start(*command)
+                    time.sleep(length * i * 1.2 / INSTANTS)
+                    process.send_signal(number)
+                    process.communicate(timeout=30)
+                    with self.subTest(signal=number, instant=i, old=old):
+                        self.assertIn(page.read_bytes() if page.exists() else None, (old, whole))
 
     def test_a_run_under_way_is_not_taken_for_a_killed_one(self):
         self.scenario("long", "1000s")

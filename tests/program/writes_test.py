@@ -8,24 +8,26 @@ import sys
 
 from world import FAILING_WRITES, World, main
 
-EVERYTHING = ("--trace", "perfetto", "--log")
+EVERYTHING = ("--trace", "perfetto,vcd,csv", "--log")
 
 
 class Writes(World):
     def setUp(self):
         super().setUp()
         self.scenario("small", "100us")
+        with (self.folder / "small.fio").open("a") as job:
+            job.write("write_lat_log=small\n")
         self.assertEqual(self.run_program("run", "small.toml", "--out", "whole", "--seed", 1, *EVERYTHING)[0], 0)
         self.whole = self.files("whole")
         self.counter = self.folder / "counter"
 
-    def run_failing(self, at, error):
+    def run_failing(self, at, error, *command):
         """(whether the failure came about, exit code, standard error)"""
         self.counter.write_bytes(bytes(16))
         environment = {**os.environ, "LD_PRELOAD": FAILING_WRITES, "FAIL_UNDER": f"{self.folder}/",
                        "FAIL_AT": str(at), "FAIL_ERRNO": str(error), "FAIL_COUNTER": str(self.counter)}
-        code, _, err = self.run_program("run", "small.toml", "--out", "out", "--seed", 2, "--jobs", 1, "--quiet",
-                                        *EVERYTHING, env=environment)
+        command = command or ("run", "small.toml", "--out", "out", "--seed", 2, "--jobs", 1, "--quiet", *EVERYTHING)
+        code, _, err = self.run_program(*command, env=environment)
         return int.from_bytes(self.counter.read_bytes()[:8], sys.byteorder) >= at, code, err
 
     def check_every_failure(self, error, old):
@@ -60,6 +62,24 @@ class Writes(World):
     def test_every_failure_of_a_run_that_replaces_results(self):
         self.reset(old=True)
         self.check_every_failure(errno.EIO, old=True)
+
+    def test_every_failure_of_a_report(self):
+        for command in (("report", "whole", "-o", "page.html", "--quiet"),
+                        ("diff", "whole/first", "whole/second", "-o", "page.html")):
+            page = self.folder / "page.html"
+            page.write_text("old")
+            for at in range(1, 100):
+                failed, code, err = self.run_failing(at, errno.ENOSPC, *command)
+                with self.subTest(command=command[0], at=at):
+                    self.assertEqual(self.temporaries(), [])
+                    if not failed:
+                        break
+                    self.assertEqual(code, 74, err)
+                    self.assertIn(os.strerror(errno.ENOSPC), err)
+                    self.assertEqual(page.read_text(), "old")
+            self.assertEqual(code, 0, err)
+            self.assertGreater(at, 2, "the page's writes go past the shim")
+            self.assertTrue(page.read_text().rstrip().endswith("</html>"))
 
     def test_a_file_size_limit(self):
         """A stand-in for a full disk: fails within every file, and at the last byte of the largest ones."""

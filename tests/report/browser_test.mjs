@@ -102,6 +102,21 @@ async function linesCanBeHidden(page) {
   assert.equal(await canvas(), before);
 }
 
+/// Every part a report has is there where there is something to show, and loads nothing.
+async function partsAreThere(page) {
+  const titles = new Set(await page.$$eval('section[data-title]', (all) => all.map((e) => e.dataset.title)));
+  for (const title of ['Variants', 'Published and simulated', 'Where the time goes', 'Over time', 'Latency distribution', 'VM exits by reason',
+    'Invalidated against modified pages', 'IOTLB hit rate', 'IOTLB refills by what evicted the entry', 'Lock waits', 'Exposure',
+    'All metrics', 'Effective configuration']) assert.ok(titles.has(title), `no part "${title}"`);
+  const captions = new Set(await page.$$eval('figcaption', (all) => all.map((e) => e.textContent)));
+  for (const caption of ['Bandwidth', 'IOPS', 'Mean latency', 'Share of I/Os at or below']) assert.ok(captions.has(caption), `no plot "${caption}"`);
+  const origins = await page.$$eval('table.config td.source', (all) => all.map((e) => e.textContent));
+  assert.ok(origins.length > 100 && origins.every((text) => text.length > 0), `values without their source: ${origins.length} origins`);
+  const policy = await page.getAttribute('meta[http-equiv="Content-Security-Policy"]', 'content');
+  assert.match(policy, /default-src 'none'/);
+  assert.doesNotMatch(policy, /unsafe|https?:|\*/);
+}
+
 async function filterWorks(page) {
   const section = page.locator('section', { has: page.getByRole('heading', { name: 'All metrics' }) }).first();
   await section.locator('summary').click();
@@ -115,6 +130,7 @@ try {
   const { page, said, asked } = await open('report.html', 'light');
   assert.equal(asked.length, 1, `requests: ${asked}`);
   const cells = await numbersAgree(page);
+  await partsAreThere(page);
   await plotsAreDrawn(page);
   await page.screenshot({ path: join(shots, 'report-light.png'), fullPage: true });
   await keysWork(page);

@@ -10,6 +10,14 @@ using namespace gnomon::report;
 using Catch::Matchers::Contains;
 using report_test::Results;
 
+TEST_CASE("an entry of an inline table has the origin of its table") {
+  const auto lines =
+      config_lines("[variant.set]  # a.toml:3\n\"x\" = 1\n[guest]  # a.toml:5\nvcpus = 2  # default\n");
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].origin == "a.toml:3");
+  CHECK(lines[1].origin == "default");
+}
+
 TEST_CASE("a result folder is read", "[report]") {
   const Results results;
   const ResultFolder r = read_result_folder(results.folder);

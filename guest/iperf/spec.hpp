@@ -19,7 +19,7 @@ struct IperfSpec {
   std::uint64_t bitrate = 0;               ///< --bitrate: bits/s of a stream; 0: none
   std::uint64_t window = 3u << 20;         ///< --window: bytes of a socket's buffer
   std::uint32_t mtu = 1500;                ///< of the link
-  std::uint32_t ack_every = 0;             ///< bytes received that are acknowledged; 0: two aggregates of GRO
+  std::uint32_t ack_every = 0;             ///< bytes received that are acknowledged; 0: as Linux does
   std::uint32_t recycled_ppm = 1'000'000;  ///< receive pages in a million that the page pool keeps
   std::uint64_t live_mapping = 0;          ///< bytes held mapped in the NIC's domain all the while, in 4 KiB leaves
 };

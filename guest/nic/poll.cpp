@@ -78,11 +78,11 @@ void NicQueue::received(Cpu& cpu, const nic::CompletionEntry& entry) {
   const bool failed = nic::has(entry, nic::completion_flag::error);
   if (socket != nullptr && !failed && nic::has(entry, nic::completion_flag::ack)) {
     socket->acknowledged(cpu, entry);
-  } else if (socket != nullptr && !failed && socket->expects(entry)) {
-    socket->append(page, entry.bytes);
-    cpu.work(costs().gro_packet * entry.packets);
-    if (entry.bytes != 0) merge(cpu, *socket, entry.bytes);
-    return;
+  } else if (socket != nullptr && !failed) {
+    const TcpSocket::Arrival arrival = socket->take(entry, page);
+    if (arrival != TcpSocket::Arrival::unwanted) cpu.work(costs().gro_packet * entry.packets);
+    if (arrival == TcpSocket::Arrival::in_order && entry.bytes != 0) merge(cpu, *socket, entry.bytes);
+    if (arrival != TcpSocket::Arrival::unwanted) return;
   }
   pool_.put(cpu, page, true);
 }
@@ -103,6 +103,7 @@ void NicQueue::merge(Cpu& cpu, TcpSocket& socket, std::uint32_t bytes) {
   if (place->bytes + bytes > largest_aggregate) deliver(cpu, *place);
   place->socket = &socket;
   place->bytes += bytes;
+  if (socket.gap_closed()) deliver(cpu, *place);
 }
 
 void NicQueue::flush_aggregates(Cpu& cpu) {

@@ -143,7 +143,7 @@ bool NicQueue::transmit(Cpu& cpu, const nic::TcpHeader& header, std::span<const 
     driver_.ram().write(transmit_.gpa + sizeof(d) * transmit_tail_, d);
     transmit_tail_ = (transmit_tail_ + 1) & (size - 1);
   };
-  put(slot.header_mapping.segments.front().address, nic::encode_length(nic::header_bytes, segment_size),
+  put(slot.header_mapping.segments.front().address, nic::encode_length(nic::header_length(header), segment_size),
       nic::descriptor_flag::header | (payload.empty() ? end_of_frame : 0u));
   std::uint32_t left = bytes;
   for (std::size_t i = 0; i < payload.size(); ++i) {

@@ -2,7 +2,9 @@
 #include "guest/nic/tcp_socket.hpp"
 
 #include <algorithm>
+#include <span>
 #include <stdexcept>
+#include <utility>
 
 namespace gnomon::guest {
 
@@ -11,6 +13,7 @@ namespace {
 constexpr std::uint32_t frame_bytes = 64 * 1024;     // the largest TSO frame
 constexpr std::uint64_t fragment_bytes = 32 * 1024;  // sk_page_frag: order 3
 constexpr std::uint32_t quick = 16;                  // TCP_MAX_QUICKACKS
+constexpr std::size_t most_selected = 4;             // of tcp_sock
 constexpr Time ack_delay = Time::ms(40);             // TCP_DELACK_MIN
 
 constexpr std::uint32_t number_of(std::uint64_t offset) {
@@ -74,6 +77,8 @@ void TcpSocket::abort(Cpu& cpu) {
 
 void TcpSocket::release(Cpu& cpu) {
   queue_.remove(*this);
+  for (const Held& held : held_) queue_.pool().put(cpu, held.page, false);
+  held_.clear();
   while (!pieces_.empty()) {
     const std::uint32_t page = pieces_.front().page;
     pieces_.pop_front();
@@ -84,32 +89,85 @@ void TcpSocket::release(Cpu& cpu) {
 // ---- receiving
 // -------------------------------------------------------------------------------------------------------
 
-/// In order? Else its page goes back, and the peer hears of it.
-bool TcpSocket::expects(const nic::CompletionEntry& entry) {
-  if (!aborted_ && entry.number == number_of(expected_)) return true;
-  ++counters_.discarded;
-  if (aborted_) return false;
-  // A segment that was received before asks for an ACK, but tells of no gap (RFC 9293, 3.10.7.4).
-  const bool old = static_cast<std::int32_t>(entry.number - number_of(expected_)) < 0;
-  gap_ = gap_ || !old;
-  repeated_ = repeated_ || old;
-  quick_acks_ = quick;
-  return false;
+TcpSocket::Arrival TcpSocket::take(const nic::CompletionEntry& entry, std::uint32_t page) {
+  if (aborted_) return Arrival::unwanted;
+  const auto ahead = static_cast<std::int32_t>(entry.number - number_of(expected_));
+  if (ahead == 0) {
+    push_piece(page, entry.bytes);
+    expected_ += entry.bytes;
+    return Arrival::in_order;
+  }
+  const bool new_bytes = ahead > 0 && hold(expected_ + static_cast<std::uint32_t>(ahead), page, entry.bytes);
+  if (!new_bytes) {
+    ++counters_.discarded;
+    repeated_ = true;  // it asks for an ACK, but tells of no gap (RFC 9293, 3.10.7.4)
+    quick_acks_ = quick;
+    return Arrival::unwanted;
+  }
+  ++counters_.out_of_order;
+  gap_ = true;
+  return Arrival::behind_a_gap;
 }
 
-void TcpSocket::append(std::uint32_t page, std::uint32_t bytes) {
+void TcpSocket::push_piece(std::uint32_t page, std::uint32_t bytes) {
   if (pieces_.full()) pieces_.set_capacity(std::max<std::size_t>(1024, 2 * pieces_.capacity()));
   pieces_.push_back({page, bytes});
-  expected_ += bytes;
 }
 
-/// tcp_data_queue and __tcp_ack_snd_check.
+/// tcp_data_queue_ofo. False: it is held already.
+bool TcpSocket::hold(std::uint64_t first, std::uint32_t page, std::uint32_t bytes) {
+  auto place = held_.end();
+  while (place != held_.begin() && std::prev(place)->first > first) --place;
+  if (place != held_.begin() && std::prev(place)->end() > first) return false;
+  // The pages of one packet have its first number all: those before the last are kept with no bytes.
+  held_.insert(place, {first, bytes, page});
+  if (bytes != 0) tell_of(first, first + bytes);
+  return true;
+}
+
+/// tcp_sack_new_ofo_skb: the range grows, and is told of first.
+void TcpSocket::tell_of(std::uint64_t first, std::uint64_t end) {
+  Range grown{first, end};
+  for (std::size_t i = 0; i < selected_.size();) {
+    const Range& range = selected_[i];
+    if (range.first > grown.end || range.end < grown.first) {
+      ++i;
+      continue;
+    }
+    grown = {std::min(range.first, grown.first), std::max(range.end, grown.end)};
+    selected_.erase(selected_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  selected_.insert(selected_.begin(), grown);
+  if (selected_.size() > most_selected) selected_.pop_back();
+}
+
+/// tcp_ofo_queue, tcp_sack_remove: what is in order now.
+void TcpSocket::release_held(Cpu& cpu) {
+  auto held = held_.begin();
+  for (; held != held_.end() && held->first <= delivered_; ++held) {
+    if (held->first == delivered_) {
+      push_piece(held->page, held->bytes);
+      delivered_ = held->end();
+    } else {
+      queue_.pool().put(cpu, held->page, false);  // it came again meanwhile
+    }
+  }
+  held_.erase(held_.begin(), held);
+  expected_ = std::max(expected_, delivered_);
+  std::erase_if(selected_, [this](const Range& range) { return range.end <= delivered_; });
+}
+
+/// tcp_data_queue and __tcp_ack_snd_check: more than a segment, and a window at least that of the last ACK. So a
+/// reader that keeps up has its ACKs here, one that does not has them as it reads.
 void TcpSocket::deliver(Cpu& cpu, std::uint32_t bytes) {
   delivered_ += bytes;
-  ++aggregates_;
-  const bool enough = options_.ack_every != 0 ? delivered_ - told_ >= options_.ack_every : aggregates_ >= 2;
+  const bool gap = !held_.empty();  // what fills it, or a part of it, is acknowledged at once (RFC 5681, 4.2)
+  if (gap) release_held(cpu);
+  const std::uint64_t unacknowledged = delivered_ - told_;
+  const bool enough = options_.ack_every != 0 ? unacknowledged >= options_.ack_every
+                                              : unacknowledged > segment_ && scaled(free_window()) >= last_window_;
   if (quick_acks_ != 0) --quick_acks_;
-  if (enough || quick_acks_ != 0) {
+  if (enough || gap || quick_acks_ != 0) {
     offer_window();
     send_ack(cpu);
   } else if (!delayed_ack_.armed()) {
@@ -120,16 +178,19 @@ void TcpSocket::deliver(Cpu& cpu, std::uint32_t bytes) {
 
 /// The window's right edge never moves back (tcp_select_window).
 void TcpSocket::offer_window() {
-  const std::uint64_t free = free_window() >> window_scale_ << window_scale_;
-  window_end_ = std::max(window_end_, delivered_ + free);
+  window_end_ = std::max(window_end_, delivered_ + scaled(free_window()));
+  last_window_ = known_window();
 }
 
 void TcpSocket::send_ack(Cpu& cpu) {
   cpu.work(queue_.costs().acknowledge);
-  if (!queue_.transmit(cpu, header(nic::tcp_flag::ack), {}, 0, 0)) return;
+  nic::TcpHeader ack = header(nic::tcp_flag::ack);
+  for (const Range& range : std::span(selected_).first(std::min<std::size_t>(selected_.size(), ack.sack.size()))) {
+    ack.sack[ack.sack_blocks++] = {number_of(range.first), number_of(range.end)};
+  }
+  if (!queue_.transmit(cpu, ack, {}, 0, 0)) return;
   ++counters_.acks_sent;
   told_ = delivered_;
-  aggregates_ = 0;
 }
 
 void TcpSocket::DelayedAck::expired(Cpu& cpu) {
@@ -149,7 +210,7 @@ void TcpSocket::poll_ended(Cpu& cpu) {
     return;
   }
   ++counters_.duplicate_acks_sent;
-  send_ack(cpu);  // with the window it had: else it is none (RFC 5681, 2)
+  send_ack(cpu);  // one for all of the poll: GRO, and tcp_comp_sack_nr
 }
 
 std::uint64_t TcpSocket::read(Cpu& cpu, std::uint64_t limit) {
@@ -171,15 +232,21 @@ std::uint64_t TcpSocket::read(Cpu& cpu, std::uint64_t limit) {
     queue_.pool().put(cpu, page, false);
   }
   copied_ += bytes;
-  // tcp_cleanup_rbuf: tell the peer when the window it knows has become small and could be twice as large.
-  const std::uint64_t known = known_window();
-  if (bytes != 0 && 2 * known <= options_.receive_buffer && free_window() >= 2 * known &&
-      free_window() >= options_.receive_buffer / 16) {
-    offer_window();
-    ++counters_.window_updates;
-    send_ack(cpu);
-  }
+  if (bytes != 0) acknowledge_what_was_read(cpu);
   return bytes;
+}
+
+/// tcp_cleanup_rbuf: an ACK that is due anyway goes now; else the peer is told when the window it knows has become
+/// small and could be twice as large.
+void TcpSocket::acknowledge_what_was_read(Cpu& cpu) {
+  const bool due = options_.ack_every == 0 && delivered_ - told_ > segment_;
+  const std::uint64_t known = known_window();
+  const bool opens = 2 * known <= options_.receive_buffer && free_window() >= 2 * known &&
+                     free_window() >= options_.receive_buffer / 16;
+  if (!due && !opens) return;
+  if (!due) ++counters_.window_updates;
+  offer_window();
+  send_ack(cpu);
 }
 
 // ---- sending

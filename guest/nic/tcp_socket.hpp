@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A TCP connection of the guest, as far as its data path goes. Behaviour of Linux's
-// net/ipv4/tcp{,_input,_output}.c, 6.1 to 6.12: the receive window, ACKs, what the application copies. No
-// retransmission: the peer's way here may lose packets, the way there does not.
+// net/ipv4/tcp{,_input,_output}.c, 6.1 to 6.12: the receive window, ACKs, selective ones for what came behind a
+// gap, what the application copies. No retransmission: the peer's way here may lose packets, the way there does
+// not.
 #pragma once
 
 #include <boost/circular_buffer.hpp>
@@ -18,7 +19,7 @@ struct SocketOptions {
   std::uint32_t mtu = 1500;
   std::uint64_t receive_buffer = 3u << 20;  ///< bytes: the window when the application has read everything
   std::uint64_t send_buffer = 4u << 20;     ///< bytes sent and not acknowledged at most
-  std::uint32_t ack_every = 0;              ///< bytes received that are acknowledged; 0: two aggregates of GRO
+  std::uint32_t ack_every = 0;              ///< bytes received that are acknowledged; 0: as Linux does
 };
 
 class SocketClient {
@@ -34,7 +35,8 @@ class TcpSocket {
     std::uint64_t acks_sent = 0;
     std::uint64_t duplicate_acks_sent = 0;
     std::uint64_t window_updates = 0;  ///< of the ACKs, those that reading caused
-    std::uint64_t discarded = 0;       ///< buffers out of order, or received before
+    std::uint64_t out_of_order = 0;    ///< buffers that came behind a gap
+    std::uint64_t discarded = 0;       ///< buffers received before
   };
 
   /// Lives on the CPU of `queue`: all calls are from there. `queue` and `client` must outlive it.
@@ -59,8 +61,11 @@ class TcpSocket {
   const Counters& counters() const { return counters_; }
 
   // For the queue's poll.
-  bool expects(const nic::CompletionEntry& entry);
-  void append(std::uint32_t page, std::uint32_t bytes);
+  enum class Arrival { in_order, behind_a_gap, unwanted };
+  /// Takes `page` unless it is unwanted.
+  Arrival take(const nic::CompletionEntry& entry, std::uint32_t page);
+  /// What is held behind the gap can be delivered once what arrived has been.
+  bool gap_closed() const { return !held_.empty() && held_.front().first <= expected_; }
   void deliver(Cpu& cpu, std::uint32_t bytes);
   void acknowledged(Cpu& cpu, const nic::CompletionEntry& entry);
   void poll_ended(Cpu& cpu);
@@ -69,6 +74,17 @@ class TcpSocket {
   struct Piece {
     std::uint32_t page = 0;
     std::uint32_t bytes = 0;
+  };
+  /// Behind a gap. A page without bytes of its own belongs to the piece after it.
+  struct Held {
+    std::uint64_t first = 0;
+    std::uint32_t bytes = 0;
+    std::uint32_t page = 0;
+    std::uint64_t end() const { return first + bytes; }
+  };
+  struct Range {
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
   };
   class DelayedAck final : public Timer {
    public:
@@ -83,6 +99,13 @@ class TcpSocket {
   std::uint64_t free_window() const { return options_.receive_buffer - (delivered_ - copied_); }
   /// Of the window the peer has been told of, what it has not used.
   std::uint64_t known_window() const { return window_end_ > delivered_ ? window_end_ - delivered_ : 0; }
+  /// As the header can say it.
+  std::uint64_t scaled(std::uint64_t window) const { return window >> window_scale_ << window_scale_; }
+  void acknowledge_what_was_read(Cpu& cpu);
+  void push_piece(std::uint32_t page, std::uint32_t bytes);
+  bool hold(std::uint64_t first, std::uint32_t page, std::uint32_t bytes);
+  void tell_of(std::uint64_t first, std::uint64_t end);
+  void release_held(Cpu& cpu);
   void send_ack(Cpu& cpu);
   void offer_window();
   bool send_frame(Cpu& cpu, std::uint32_t bytes);
@@ -103,12 +126,14 @@ class TcpSocket {
   std::uint64_t expected_ = 0;    // arrived, perhaps still in an aggregate
   std::uint64_t delivered_ = 0;
   std::uint64_t copied_ = 0;
-  std::uint64_t told_ = 0;        // acknowledged to the peer
-  std::uint64_t window_end_ = 0;  // right edge of what the peer may send
-  std::uint32_t aggregates_ = 0;  // since the last ACK
-  std::uint32_t quick_acks_ = 0;  // how many more aggregates are acknowledged at once
-  bool gap_ = false;              // a duplicate ACK is due
-  bool repeated_ = false;  // a segment that was received before, in this poll
+  std::uint64_t told_ = 0;         // acknowledged to the peer
+  std::uint64_t window_end_ = 0;   // right edge of what the peer may send
+  std::uint64_t last_window_ = 0;  // as of the last ACK
+  std::uint32_t quick_acks_ = 0;   // how many more aggregates are acknowledged at once
+  bool gap_ = false;               // a duplicate ACK is due
+  bool repeated_ = false;          // a segment that was received before, in this poll
+  std::vector<Held> held_;         // by stream offset
+  std::vector<Range> selected_;    // what ACKs tell of held_, the newest first
   DelayedAck delayed_ack_{*this};
 
   // Sending.

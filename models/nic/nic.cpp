@@ -115,4 +115,8 @@ void Nic::on_drop(Time /*at*/, unsigned queue, unsigned packets, std::uint32_t b
   tracer_.emit(global_time(), trace::PacketsDropped{bytes, device_, queue, packets, 0});
 }
 
+void Nic::on_retransmission(Time /*at*/, unsigned queue, unsigned packets, std::uint32_t bytes) {
+  tracer_.emit(global_time(), trace::Retransmitted{bytes, device_, queue, packets, 0});
+}
+
 }  // namespace gnomon

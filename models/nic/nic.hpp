@@ -39,6 +39,7 @@ class Nic final : public sc_core::sc_module, private nic::Bus {
   void interrupt(Time at, unsigned vector) override;
   void on_doorbell(Time at, unsigned queue, nic::Ring ring, std::uint32_t value) override;
   void on_drop(Time at, unsigned queue, unsigned packets, std::uint32_t bytes) override;
+  void on_retransmission(Time at, unsigned queue, unsigned packets, std::uint32_t bytes) override;
 
   const std::uint32_t device_;
   nic::NicCore core_;

@@ -123,6 +123,8 @@ struct CommandTimes { u64 queued_ps; u64 translation_ps; u64 media_ps; u32 devic
 // ---- network --------------------------------------------------------------------------------------------------------
 /// Packets found no receive buffer, or no room to wait for one. `bytes` of payload.
 struct PacketsDropped { u64 bytes; u32 device; u32 queue; u32 packets; u32 reserved; };
+/// The sender at the other end sends packets of `bytes` payload once more, to this queue.
+struct Retransmitted { u64 bytes; u32 device; u32 queue; u32 packets; u32 reserved; };
 /// One poll of a queue pair (NAPI) returned: what it took from the ring since `began_ps`. `bytes` of payload.
 /// `frames`: sent ones retired. `rearmed`: the ring was empty, and the next completion interrupts.
 struct PollReturned {
@@ -154,7 +156,8 @@ using Event = std::variant<
     VmExit, CpuSpan, LockAcquired, LockReleased, InterruptRaised, InterruptTaken, RequestServed, ShadowMapped,
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
     InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead, DmaApiRound, VfioTornDown,
-    PacketsDropped, PollReturned, StreamMoved, DriverCallsMade, SmmuMaintained, StreamUnderrun, CommandTimes>;
+    PacketsDropped, PollReturned, StreamMoved, DriverCallsMade, SmmuMaintained, StreamUnderrun, CommandTimes,
+    Retransmitted>;
 
 namespace detail {
 template <class... E>

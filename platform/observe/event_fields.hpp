@@ -263,6 +263,12 @@ inline constexpr auto of<PacketsDropped> = event_fields("packets_dropped", Field
                                                         Field{"packets", &PacketsDropped::packets},
                                                         Field{"reserved", &PacketsDropped::reserved});
 template <>
+inline constexpr auto of<Retransmitted> = event_fields("retransmitted", Field{"bytes", &Retransmitted::bytes},
+                                                       Field{"device", &Retransmitted::device},
+                                                       Field{"queue", &Retransmitted::queue},
+                                                       Field{"packets", &Retransmitted::packets},
+                                                       Field{"reserved", &Retransmitted::reserved});
+template <>
 inline constexpr auto of<PollReturned> =
     event_fields("poll_returned", Field{"began_ps", &PollReturned::began_ps}, Field{"bytes", &PollReturned::bytes},
                  Field{"device", &PollReturned::device}, Field{"queue", &PollReturned::queue},

@@ -84,6 +84,7 @@ struct Line {
   void operator()(const trace::VerdictRaised& e);
   void operator()(const trace::GuestTableRead& e);
   void operator()(const trace::PacketsDropped& e);
+  void operator()(const trace::Retransmitted& e);
   void operator()(const trace::PollReturned& e);
   void operator()(const trace::StreamMoved& e);
   void operator()(const trace::DmaApiRound& e);
@@ -261,6 +262,9 @@ void Line::operator()(const trace::CommandCompleted& e) {
 }
 void Line::operator()(const trace::PacketsDropped& e) {
   say("device {} queue {}: {} packets dropped, {} B", e.device, e.queue, e.packets, e.bytes);
+}
+void Line::operator()(const trace::Retransmitted& e) {
+  say("device {} queue {}: {} packets sent again, {} B", e.device, e.queue, e.packets, e.bytes);
 }
 void Line::operator()(const trace::PollReturned& e) {
   say("vCPU {}: device {} queue {}: polled {} packets in {} buffers, {} B, {} frames sent, {}, took {}", e.cpu, e.device,

@@ -87,8 +87,12 @@ void Metrics::count(Time, const trace::UnmapReturned& e) {
   unmap_pages_ += e.bytes >> page_shift;
 }
 
-void Metrics::count(Time, const trace::SyncDone& e) { ++syncs_[index_of(e.kind)]; }
-void Metrics::count(Time, const trace::FlushQueueFlushed& e) { ++flushes_[index_of(e.cause)]; }
+void Metrics::count(Time at, const trace::SyncDone& e) { syncs_[index_of(e.kind)].add(at.ps() - e.began_ps); }
+
+void Metrics::count(Time at, const trace::FlushQueueFlushed& e) {
+  ++flushes_[index_of(e.cause)];
+  flush_.add(at.ps() - e.began_ps);
+}
 
 void Metrics::count(Time, const trace::GuestRequest& e) {
   ++requests_[index_of(e.type)];
@@ -188,6 +192,7 @@ void Metrics::add_guest(MetricValues& out) const {
     out.emplace_back("net.packets_received", number(poll_packets_));
     out.emplace_back("net.frames_sent", number(frames_));
     out.emplace_back("net.packets_dropped", number(packets_dropped_));
+    out.emplace_back("net.packets_retransmitted", number(retransmitted_));
     out.emplace_back("net.polls", number(polls_));
   }
   if (driver_calls_.map + driver_calls_.unmap > 0) {
@@ -214,11 +219,16 @@ void Metrics::add_guest(MetricValues& out) const {
     out.emplace_back("guest.invalidation_commands_per_io", commands / number(ios));
     out.emplace_back("guest.kicks_per_io", number(kicks_) / number(ios));
   }
-  out.emplace_back("guest.syncs", number(syncs_[index_of(Sync::unmap)] + syncs_[index_of(Sync::map)] +
-                                         syncs_[index_of(Sync::all)]));
-  out.emplace_back("guest.early_syncs", number(syncs_[index_of(Sync::early)]));
+  const auto syncs = [this](Sync kind) { return syncs_[index_of(kind)]; };
+  out.emplace_back("guest.syncs", number(syncs(Sync::unmap).count + syncs(Sync::map).count + syncs(Sync::all).count));
+  out.emplace_back("guest.early_syncs", number(syncs(Sync::early).count));
+  if (const Sum unmap = syncs(Sync::unmap); unmap.count > 0) out.emplace_back("guest.sync_ns.mean", unmap.mean_ns());
   out.emplace_back("guest.flush_queue.full_flushes", number(flushes_[index_of(trace::FlushCause::full)]));
   out.emplace_back("guest.flush_queue.timer_flushes", number(flushes_[index_of(trace::FlushCause::timer)]));
+  if (flush_.count > 0) {
+    out.emplace_back("guest.flush_queue.flush_ns.mean", flush_.mean_ns());
+    out.emplace_back("guest.flush_queue.flush_ns.max", number(flush_.max_ps) * 1e-3);
+  }
   const double window_ps = number(window().ps()) * names_.cpus;
   out.emplace_back("cpu.busy_fraction", window_ps > 0 ? std::min(1.0, number(busy_ps_) / window_ps) : 0);
   out.emplace_back("cpu.device_interrupts", number(interrupts_));
@@ -235,8 +245,9 @@ void Metrics::add_exits(MetricValues& out) const {
   for (std::size_t i = 0; i < exits_.size(); ++i) {
     if (exits_[i].count == 0) continue;
     const auto reason = static_cast<trace::ExitReason>(i);
-    out.emplace_back("exits.by_reason." + std::string(exit_reason_name(names_.exit_spelling, reason)),
-                     number(exits_[i].count));
+    const std::string name(exit_reason_name(names_.exit_spelling, reason));
+    out.emplace_back("exits.by_reason." + name, number(exits_[i].count));
+    out.emplace_back("exits.mean_ns." + name, exits_[i].mean_ns());
   }
 }
 

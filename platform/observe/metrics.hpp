@@ -53,7 +53,12 @@ class Metrics final : public trace::Sink {
   struct Sum {
     std::uint64_t count = 0;
     std::uint64_t ps = 0;
-    void add(std::uint64_t p) { ++count, ps += p; }
+    std::uint64_t max_ps = 0;
+    void add(std::uint64_t p) {
+      ++count;
+      ps += p;
+      if (p > max_ps) max_ps = p;
+    }
     double mean_ns() const { return count == 0 ? 0 : static_cast<double>(ps) * 1e-3 / static_cast<double>(count); }
   };
   struct LockUse {
@@ -80,6 +85,7 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::DmaApiRound& e);
   void count(Time, const trace::StreamMoved& e) { stream_bytes_ += e.bytes; }
   void count(Time, const trace::PacketsDropped& e) { packets_dropped_ += e.packets; }
+  void count(Time, const trace::Retransmitted& e) { retransmitted_ += e.packets; }
   void count(Time, const trace::PollReturned& e) {
     ++polls_;
     poll_packets_ += e.packets;
@@ -114,12 +120,13 @@ class Metrics final : public trace::Sink {
   std::uint64_t bytes_ = 0, io_errors_ = 0, requeues_ = 0;
   std::vector<JobUse> jobs_;
   Sum map_, unmap_, dma_map_, dma_unmap_;
-  std::uint64_t stream_bytes_ = 0, packets_dropped_ = 0, polls_ = 0, poll_packets_ = 0, frames_ = 0;
+  std::uint64_t stream_bytes_ = 0, packets_dropped_ = 0, retransmitted_ = 0, polls_ = 0, poll_packets_ = 0, frames_ = 0;
   trace::VfioTornDown vfio_{};
   trace::DriverCallsMade driver_calls_{};
   std::uint64_t map_pages_ = 0, unmap_pages_ = 0, map_failures_ = 0;
-  std::array<std::uint64_t, 4> syncs_{};
+  std::array<Sum, 4> syncs_{};
   std::array<std::uint64_t, 2> flushes_{};
+  Sum flush_;
   std::array<std::uint64_t, 8> requests_{};
   std::uint64_t domain_invalidations_ = 0;
   std::uint64_t kicks_ = 0, kicks_suppressed_ = 0;

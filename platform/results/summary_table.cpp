@@ -110,10 +110,13 @@ constexpr std::array iperf_columns{
     Column{"unmap", {"api.unmap_ns.mean"}, time_text, "api.unmap_calls"},
     invalidations,
     Column{"flushes", {"guest.flush_queue.full_flushes", "guest.flush_queue.timer_flushes"}, whole, {}},
+    Column{"one flush", {"guest.flush_queue.flush_ns.mean"}, time_text, {}},
     exits,
     ioctls,
     Column{"table reads", {"hypervisor.ptes_read"}, whole, {}},
-    Column{"dropped", {"net.packets_dropped"}, whole, {}}};
+    Column{"queue lock wait", {"lock.intel_qi.wait_ns"}, time_text, {}},
+    Column{"dropped", {"net.packets_dropped"}, whole, {}},
+    Column{"sent again", {"net.packets_retransmitted"}, whole, {}}};
 constexpr std::array vfio_columns{Column{"map", {"vfio.map_ns"}, time_text, {}},
                                   Column{"unmap", {"vfio.unmap_ns"}, time_text, {}},
                                   Column{"runs", {"vfio.runs"}, whole, {}},

@@ -162,7 +162,7 @@ void describe(config::Description& d, IperfSpec& t) {
   d.field("bitrate", t.bitrate, range(0, 1'000'000'000'000), "bits per second of a stream; 0: no limit");
   d.field("window", t.window, Unit::bytes, "of a socket's buffer").within(range(4096, 1024 * mebibyte));
   d.field("mtu", t.mtu, range(576, 9000), "bytes of the link's largest packet");
-  d.field("ack_every", t.ack_every, range(0, 1u << 30), "bytes received that are acknowledged; 0: two aggregates of GRO");
+  d.field("ack_every", t.ack_every, range(0, 1u << 30), "bytes received that are acknowledged; 0: as Linux does");
   d.field("recycled_ppm", t.recycled_ppm, range(0, 1'000'000), "receive pages in a million that the page pool keeps");
   d.field("live_mapping", t.live_mapping, Unit::bytes,
           "a buffer held mapped in the NIC's domain all the while, in 4 KiB leaves")

@@ -91,6 +91,7 @@ void GuestSystem::add_nic(guest::Cpu& cpu, unsigned index, Device& device) {
   options.device = index;
   options.costs = configuration_.machine.nic_software;
   options.seed = configuration_.seed;
+  options.gro_ends_with_poll = configuration_.guest.hz < 1000;
   if (const auto* iperf = std::get_if<iperf::IperfSpec>(&configuration_.benchmark)) {
     options.pool.recycled_ppm = iperf->recycled_ppm;
   }

@@ -45,6 +45,8 @@ class Bus {
   virtual void on_doorbell(Time /*at*/, unsigned /*queue*/, Ring /*ring*/, std::uint32_t /*value*/) {}
   /// Packets of one buffer that found none, or no room to wait for it.
   virtual void on_drop(Time /*at*/, unsigned /*queue*/, unsigned /*packets*/, std::uint32_t /*bytes*/) {}
+  /// The other end sends packets of `bytes` once more.
+  virtual void on_retransmission(Time /*at*/, unsigned /*queue*/, unsigned /*packets*/, std::uint32_t /*bytes*/) {}
 };
 
 }  // namespace gnomon::nic

@@ -27,8 +27,8 @@ struct PeerConfig {
   std::uint32_t ack_every = 128 * 1024;  ///< bytes it takes before it acknowledges
   /// Without progress for so long it sends again from what was acknowledged (TCP_RTO_MIN of Linux).
   Time loss_timeout = Time::ms(200);
-  /// Without progress for so long it sends its last segment again, so that a lost tail is noticed (RFC 8985, 7), and
-  /// again after twice the time: in place of the selective acknowledgments it does not have.
+  /// Without progress for so long it sends the last of it again, so that a lost tail is noticed (RFC 8985, 7; two
+  /// ticks of 1000 HZ, as Linux), and again after twice the time.
   Time probe_timeout = Time::ms(2);
 };
 

@@ -24,6 +24,7 @@ void NicCore::wire(Time at) {
   if (peer_.next_send() > at) return wake_wire(at);
   on_wire_ = peer_.send(at);
   wire_busy_ = true;
+  if (on_wire_.again) bus_.on_retransmission(at, on_wire_.queue, on_wire_.packets, on_wire_.payload);
   actions_.push(at + transfer_time(on_wire_.wire, config_.wire_rate), Step::train_arrived);
   if (!losses_planned_) {
     losses_planned_ = true;

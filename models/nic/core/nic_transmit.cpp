@@ -29,8 +29,9 @@ bool NicCore::start_frame(Time at, unsigned queue, std::uint32_t pieces) {
   QueuePair& q = queues_[queue];
   const Descriptor& first = q.transmit.peek(0);
   const Iova address{first.address};
-  const bool valid = has(first, descriptor_flag::header) && bytes_of(first) == header_bytes &&
-                     address.offset_in_page() + header_bytes <= page_size;
+  const std::uint32_t length = bytes_of(first);
+  const bool valid = has(first, descriptor_flag::header) && length >= header_bytes && length <= most_header_bytes &&
+                     address.offset_in_page() + length <= page_size;
   if (!valid) return false;
   const std::uint32_t index = take_frame();
   Frame& frame = frames_[index];
@@ -38,7 +39,8 @@ bool NicCore::start_frame(Time at, unsigned queue, std::uint32_t pieces) {
   frame.queue = static_cast<std::uint16_t>(queue);
   frame.generation = q.generation;
   frame.id = q.transmit.peek(pieces - 1).id;
-  HeaderBytes header;
+  HeaderBytes room;
+  const std::span header = std::span(room).first(length);
   const DmaResult read = bus_.read(at, address, header);
   segments_.clear();
   for (std::uint32_t i = 1; i < pieces; ++i) {

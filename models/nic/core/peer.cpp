@@ -2,7 +2,8 @@
 #include "models/nic/core/peer.hpp"
 
 #include <algorithm>
-#include <utility>
+#include <array>
+#include <span>
 
 #include "models/spec/nic/descriptors.hpp"
 
@@ -23,8 +24,16 @@ constexpr std::uint64_t offset_near(std::uint64_t about, std::uint32_t number) {
 }  // namespace
 
 std::uint64_t Peer::Flow::may_send() const {
-  const std::uint64_t limit = acknowledged + std::min(advertised, congestion);
-  return limit > next ? limit - next : 0;
+  const std::uint64_t edge = board.acknowledged() + advertised;
+  const std::uint64_t window = edge > board.next() ? edge - board.next() : 0;
+  const std::uint64_t room = congestion > board.under_way() ? congestion - board.under_way() : 0;
+  return std::min(window, room);
+}
+
+/// A window's worth; the first of a recovery in any case, and one if nothing is under way.
+bool Peer::Flow::may_send_again() const {
+  return board.has_lost() &&
+         (fast_retransmit || board.under_way() == 0 || board.under_way() + board.first_lost()->bytes <= congestion);
 }
 
 Peer::Flow* Peer::find(std::uint32_t tag) {
@@ -46,12 +55,11 @@ void Peer::take(Time at, const TcpHeader& header, std::uint32_t payload, unsigne
     flow->progress = at;
   }
   flow->queue = static_cast<std::uint16_t>(queue);
-  if (offset_near(flow->acknowledged, header.acknowledgment) < flow->acknowledged)
-    return;  // overtaken (RFC 9293, 3.10.7.4)
-  const std::uint64_t window = std::uint64_t{header.window} << flow->scale;
-  const bool same_window = window == std::exchange(flow->advertised, window);
+  const std::uint64_t acknowledged = flow->board.acknowledged();
+  if (offset_near(acknowledged, header.acknowledgment) < acknowledged) return;  // overtaken (RFC 9293, 3.10.7.4)
+  flow->advertised = std::uint64_t{header.window} << flow->scale;
   if (flow->sends) {
-    acknowledge(at, *flow, header, same_window && payload == 0);
+    acknowledge(at, *flow, header);
   } else if (payload != 0) {
     receive(*flow, header, payload);
   }
@@ -76,34 +84,37 @@ void Peer::open(Time at, const TcpHeader& header, unsigned queue, std::uint32_t 
   flow->progress = at;
 }
 
-/// `nothing_new`: no data, and the window it had; with the old number too, a duplicate (RFC 5681, 2).
-void Peer::acknowledge(Time at, Flow& flow, const TcpHeader& header, bool nothing_new) {
-  const std::uint64_t acknowledged = offset_near(flow.acknowledged, header.acknowledgment);
-  if (acknowledged > flow.next && acknowledged > flow.recover) return;  // of what was never sent
-  if (acknowledged > flow.acknowledged) {
-    const std::uint64_t bytes = acknowledged - flow.acknowledged;
-    flow.acknowledged = acknowledged;
-    flow.probes = 0;
-    flow.probe_due = false;
-    flow.next = std::max(flow.next, acknowledged);
-    flow.progress = at;
-    const std::uint64_t growth = flow.congestion < flow.threshold ? bytes : bytes * flow.segment / flow.congestion;
-    flow.congestion = std::min(flow.congestion + growth, config_.window);
-  } else if (nothing_new && acknowledged == flow.acknowledged && flow.next > acknowledged &&
-             acknowledged >= flow.recover) {
-    go_back(at, flow);
+void Peer::acknowledge(Time at, Flow& flow, const TcpHeader& header) {
+  const std::uint64_t before = flow.board.acknowledged();
+  const std::uint64_t flight = flow.board.flight();
+  const std::uint64_t offset = offset_near(before, header.acknowledgment);
+  std::array<ByteRange, most_sack_blocks> blocks;
+  for (std::size_t i = 0; i < header.sack_blocks; ++i) {
+    blocks[i] = {offset_near(offset, header.sack[i].first), offset_near(offset, header.sack[i].end)};
   }
-}
-
-void Peer::go_back(Time at, Flow& flow) {
-  ++counters_.retransmissions;
-  flow.recover = flow.acknowledged + 1;  // what follows of the flight that was lost repeats the same number
+  if (!flow.board.acknowledge(offset, std::span(blocks).first(header.sack_blocks))) return;
+  flow.progress = at;
   flow.probes = 0;
   flow.probe_due = false;
-  flow.threshold = std::max<std::uint64_t>(flow.congestion / 2, 2 * std::uint64_t{flow.segment});
+  if (flow.board.has_lost() && offset >= flow.recover) {
+    flow.fast_retransmit = true;
+    return shrink(flow);
+  }
+  if (offset < flow.recover) return;  // it recovers
+  // A window that was not used says nothing of what would be too much (RFC 7661).
+  const bool starts = flow.congestion < flow.threshold;
+  if (starts ? flow.congestion >= 2 * flight : flow.congestion > flight + flow.segment) return;
+  const std::uint64_t bytes = offset - before;
+  const std::uint64_t growth = starts ? bytes : bytes * flow.segment / flow.congestion;
+  flow.congestion = std::min(flow.congestion + growth, config_.window);
+}
+
+/// RFC 5681, 3.2; once for all losses of a flight.
+void Peer::shrink(Flow& flow) {
+  ++counters_.recoveries;
+  flow.recover = flow.board.next();
+  flow.threshold = std::max<std::uint64_t>(flow.board.flight() / 2, 2 * std::uint64_t{flow.segment});
   flow.congestion = flow.threshold;
-  flow.next = flow.acknowledged;
-  flow.progress = at;
 }
 
 void Peer::receive(Flow& flow, const TcpHeader& header, std::uint32_t payload) {
@@ -127,7 +138,8 @@ std::uint32_t Peer::next_payload(const Flow& flow) const {
 Time Peer::ready(const Flow& flow) const {
   if (flow.closed) return Time::max();
   if (flow.syn_due || flow.ack_due || flow.probe_due) return Time{};
-  if (!flow.sends || !flow.established || next_payload(flow) == 0) return Time::max();
+  if (!flow.sends || !flow.established) return Time::max();
+  if (flow.board.has_lost() ? !flow.may_send_again() : next_payload(flow) == 0) return Time::max();
   return flow.not_before;
 }
 
@@ -142,7 +154,7 @@ Train Peer::send(Time at) {
   Flow& flow = flows_[turn_];
   turn_ = turn_ + 1 == flows_.size() ? 0 : turn_ + 1;
   if (flow.syn_due || flow.ack_due) return control(flow);
-  return flow.probe_due ? probe(flow) : data(at, flow);
+  return flow.probe_due || flow.board.has_lost() ? again(at, flow) : data(at, flow);
 }
 
 Train Peer::control(Flow& flow) {
@@ -161,42 +173,57 @@ Train Peer::control(Flow& flow) {
 }
 
 Train Peer::data(Time at, Flow& flow) {
-  Train train;
-  train.flow = flow.tag;
-  train.queue = flow.queue;
-  train.number = number_of(flow.next);
-  train.payload = next_payload(flow);
-  const std::uint64_t end = flow.next + train.payload;
-  train.packets = static_cast<std::uint32_t>(end / flow.segment - flow.next / flow.segment);  // that end in it
-  train.stored = train.payload + (packing_.coalesce ? 0 : train.packets * header_bytes);
-  train.buffers = static_cast<std::uint16_t>((train.stored + flow.buffer_bytes - 1) / flow.buffer_bytes);
-  train.wire = wire_bytes(train.packets, train.payload);
-  if (flow.next == flow.acknowledged) flow.progress = at;  // nothing was under way
-  flow.next = end;
+  const Train train = train_of(flow, flow.board.next(), next_payload(flow));
+  if (flow.board.empty()) flow.progress = at;  // nothing was under way
+  flow.board.sent(at, train.payload);
   if (config_.rate != 0)
     flow.not_before = std::max(flow.not_before, at) + transfer_time(train.payload, config_.rate);
   return train;
 }
 
-/// The last segment under way once more.
-Train Peer::probe(Flow& flow) {
+/// The first that was lost, or the last under way, to ask what became of the rest.
+Train Peer::again(Time at, Flow& flow) {
+  ++counters_.retransmissions;
+  Scoreboard::Piece piece;
+  if (flow.board.has_lost()) {
+    piece = *flow.board.first_lost();
+    flow.board.sent_again(at);
+    flow.fast_retransmit = false;
+  } else {
+    piece = flow.board.probe(at);
+  }
   flow.probe_due = false;
+  Train train = train_of(flow, piece.offset, piece.bytes);
+  train.again = true;
+  return train;
+}
+
+Train Peer::train_of(const Flow& flow, std::uint64_t offset, std::uint32_t payload) const {
   Train train;
   train.flow = flow.tag;
   train.queue = flow.queue;
-  train.payload = static_cast<std::uint32_t>(std::min<std::uint64_t>(flow.segment, flow.next - flow.acknowledged));
-  train.number = number_of(flow.next - train.payload);
-  train.stored = train.payload + (packing_.coalesce ? 0 : header_bytes);
-  train.wire = wire_bytes(1, train.payload);
+  train.number = number_of(offset);
+  train.payload = payload;
+  const std::uint64_t end = offset + payload;
+  train.packets = static_cast<std::uint32_t>(end / flow.segment - offset / flow.segment);  // that end in it
+  train.stored = payload + (packing_.coalesce ? 0 : train.packets * header_bytes);
+  train.buffers = static_cast<std::uint16_t>((train.stored + flow.buffer_bytes - 1) / flow.buffer_bytes);
+  train.wire = wire_bytes(train.packets, payload);
   return train;
 }
 
 Time Peer::retry_losses(Time at) {
   Time next = Time::max();
   for (Flow& flow : flows_) {
-    if (flow.closed || !flow.sends || flow.next == flow.acknowledged) continue;
+    if (flow.closed || !flow.sends || flow.board.empty()) continue;
     if (at - flow.progress >= config_.loss_timeout) {
-      go_back(at, flow);
+      ++counters_.timeouts;
+      shrink(flow);
+      flow.congestion = flow.segment;
+      flow.board.lose_everything();
+      flow.progress = at;
+      flow.probes = 0;
+      flow.probe_due = false;
       continue;
     }
     // Each probe waits twice as long as the one before: one may be lost too.

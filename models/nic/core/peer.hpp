@@ -2,8 +2,9 @@
 // The machine at the other end of the wire: connections that the host opened, each a TCP that sends without end
 // (port 19, chargen, RFC 864) or takes what comes (port 9, discard, RFC 863).
 //
-// The sender has a congestion window (RFC 5681: slow start, congestion avoidance, halved at a loss) below the
-// window the host advertises, and no SACK: after a loss it goes back to what was acknowledged.
+// The sender has a congestion window (RFC 5681: slow start, congestion avoidance, halved once a loss) below the
+// window the host advertises, and sends again what selective acknowledgments show to be lost (RFC 6675, with the
+// detection of RFC 8985).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 
 #include "models/base/time.hpp"
 #include "models/nic/core/config.hpp"
+#include "models/nic/core/scoreboard.hpp"
 #include "models/spec/nic/frame.hpp"
 
 namespace gnomon::nic {
@@ -29,11 +31,14 @@ struct Train {
   std::uint32_t packets = 1;
   std::uint16_t window = 0;  ///< as CompletionEntry has it
   std::uint8_t flags = 0;    ///< completion_flag: ack, syn
+  bool again = false;        ///< it was sent before
   std::uint64_t wire = 0;    ///< bytes of time on the wire
 };
 
 struct PeerCounters {
-  std::uint64_t retransmissions = 0;  ///< times a sender went back
+  std::uint64_t retransmissions = 0;  ///< trains sent again
+  std::uint64_t recoveries = 0;       ///< losses that halved a window
+  std::uint64_t timeouts = 0;         ///< of them, those noticed by the timeout alone
   std::uint64_t bytes_taken = 0;      ///< in order, by the discard side
 };
 
@@ -50,8 +55,8 @@ class Peer {
   /// The next train, connections taking turns. Requires next_send() <= at.
   Train send(Time at);
 
-  /// Senders without progress since `at` - probe_timeout probe, since `at` - loss_timeout start again. Returns when to look next; Time::max(): when
-  /// something has been sent again.
+  /// Senders without progress since `at` - probe_timeout probe, since `at` - loss_timeout start again. Returns when
+  /// to look next; Time::max(): when something has been sent again.
   Time retry_losses(Time at);
 
   const PeerCounters& counters() const { return counters_; }
@@ -73,9 +78,9 @@ class Peer {
     std::uint32_t segment = 0;  // bytes
     std::uint32_t buffer_bytes = 0;
     // Sending. Stream offsets: sequence number 1 is byte 0.
-    std::uint64_t acknowledged = 0;
-    std::uint64_t next = 0;
-    std::uint64_t recover = 0;  // a duplicate below it tells nothing new of a loss
+    Scoreboard board;
+    std::uint64_t recover = 0;     // a loss below it belongs to the one that halved the window
+    bool fast_retransmit = false;  // the first of what was lost does not wait for the window
     std::uint64_t advertised = 0;
     std::uint64_t congestion = 0;
     std::uint64_t threshold = ~std::uint64_t{0};
@@ -87,19 +92,21 @@ class Peer {
     std::uint64_t received = 0;
     std::uint64_t told = 0;
 
-    std::uint64_t may_send() const;
+    std::uint64_t may_send() const;  // of new data
+    bool may_send_again() const;
   };
 
   Flow* find(std::uint32_t tag);
   void open(Time at, const TcpHeader& header, unsigned queue, std::uint32_t buffer_bytes);
-  void acknowledge(Time at, Flow& flow, const TcpHeader& header, bool nothing_new);
-  void go_back(Time at, Flow& flow);
+  void acknowledge(Time at, Flow& flow, const TcpHeader& header);
+  void shrink(Flow& flow);
   void receive(Flow& flow, const TcpHeader& header, std::uint32_t payload);
   std::uint32_t next_payload(const Flow& flow) const;
   Time ready(const Flow& flow) const;
   Train control(Flow& flow);
   Train data(Time at, Flow& flow);
-  Train probe(Flow& flow);
+  Train again(Time at, Flow& flow);
+  Train train_of(const Flow& flow, std::uint64_t offset, std::uint32_t payload) const;
 
   const PeerConfig config_;
   const PackingConfig packing_;

@@ -93,7 +93,32 @@ TEST_CASE("a SYN's headers, byte by byte") {
   CHECK(at(59) == 3);  // window scale
   CHECK(at(60) == 3);
   CHECK(at(61) == 6);
+  CHECK(at(64) == 4);  // SACK permitted
+  CHECK(at(65) == 2);
   CHECK(decode_header(bytes) == syn);
+}
+
+TEST_CASE("selective acknowledgments, byte by byte, and back") {
+  TcpHeader ack{5201, 19, 1, 1, tcp_flag::ack, 9, 0, 0};
+  for (std::uint8_t blocks = 1; blocks <= most_sack_blocks; ++blocks) {
+    ack.sack[blocks - 1u] = {0x1020'3040u * blocks, 0x1020'3140u * blocks};
+    ack.sack_blocks = blocks;
+    const HeaderBytes bytes = encode(ack);
+    const auto at = [&](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
+    const unsigned tcp_bytes = 36 + 8u * blocks;
+    CHECK(header_length(ack) == 34 + tcp_bytes);
+    CHECK(at(16) * 256 + at(17) == 20 + tcp_bytes);  // IPv4's total length
+    CHECK(at(46) == tcp_bytes / 4 << 4);
+    CHECK(at(68) == 5);
+    CHECK(at(69) == 2u + 8u * blocks);
+    CHECK(at(70) == 0x10);
+    CHECK(at(73) == 0x40);
+    CHECK(decode_header(std::span(bytes).first(header_length(ack))) == ack);
+    CHECK(decode_header(std::span(bytes).first(header_length(ack) - 1)) == std::nullopt);
+    HeaderBytes other = bytes;
+    other[68] = std::byte{6};
+    CHECK(decode_header(other) == std::nullopt);
+  }
 }
 
 TEST_CASE("an ACK comes back as it was, and without what only a SYN has") {

@@ -69,9 +69,9 @@ class FakeHost final : public Bus {
   void send(const TcpHeader& header) {
     const std::uint64_t at = headers + 128 * std::uint64_t{transmit_tail};
     store(at, encode(header));
-    store(transmit_ring + 16 * transmit_tail,
-          Descriptor{at, encode_length(header_bytes), descriptor_flag::header | descriptor_flag::end_of_frame,
-                     static_cast<std::uint16_t>(transmit_tail)});
+    store(transmit_ring + 16 * transmit_tail, Descriptor{at, encode_length(header_length(header)),
+                                                         descriptor_flag::header | descriptor_flag::end_of_frame,
+                                                         static_cast<std::uint16_t>(transmit_tail)});
     transmit_tail = (transmit_tail + 1) % ring_size;
     set(QueueRegister::transmit_tail, transmit_tail);
   }
@@ -79,8 +79,13 @@ class FakeHost final : public Bus {
     send({5201, port, 0, 0, tcp_flag::syn, 0xffff, segment, 0});
   }
   /// Opens the window to `bytes` beyond what is acknowledged.
-  void ack(std::uint64_t offset, std::uint16_t bytes) {
-    send({5201, chargen_port, 1, static_cast<std::uint32_t>(offset + 1), tcp_flag::ack, bytes, 0, 0});
+  /// `selected`: stream offsets that came out of order.
+  void ack(std::uint64_t offset, std::uint16_t bytes, const std::vector<ByteRange>& selected = {}) {
+    const auto number = [](std::uint64_t o) { return static_cast<std::uint32_t>(o + 1); };
+    TcpHeader header{5201, chargen_port, 1, number(offset), tcp_flag::ack, bytes, 0, 0};
+    for (const ByteRange& range : selected)
+      header.sack.at(header.sack_blocks++) = {number(range.first), number(range.end)};
+    send(header);
   }
   std::optional<CompletionEntry> poll() {
     const auto entry = load<CompletionEntry>(completion_ring + 16 * (seen % completion_size));
@@ -136,6 +141,7 @@ class FakeHost final : public Bus {
   }
   void interrupt(Time at, unsigned vector) override { interrupts.push_back({at, vector}); }
   void on_drop(Time, unsigned, unsigned packets, std::uint32_t) override { dropped += packets; }
+  void on_retransmission(Time, unsigned, unsigned packets, std::uint32_t) override { again += packets; }
 
   std::vector<std::byte> memory;
   Time latency = Time::ns(500);
@@ -147,6 +153,7 @@ class FakeHost final : public Bus {
   std::vector<Segment> payload;
   unsigned completion_writes = 0;
   unsigned dropped = 0;
+  unsigned again = 0;  // packets the peer sent before
   NicCore core;
 
  private:

@@ -19,6 +19,12 @@ TcpHeader ack(std::uint64_t offset, std::uint16_t window, std::uint16_t local = 
   return {local, chargen_port, 1, static_cast<std::uint32_t>(offset + 1), tcp_flag::ack, window, 0, 0};
 }
 
+TcpHeader selecting(std::uint64_t offset, std::uint64_t first, std::uint64_t end) {
+  TcpHeader header = ack(offset, 0xffff);
+  header.sack[header.sack_blocks++] = {static_cast<std::uint32_t>(first + 1), static_cast<std::uint32_t>(end + 1)};
+  return header;
+}
+
 /// Everything it sends now; returns the payload.
 std::uint64_t drain(Peer& peer, Time at) {
   std::uint64_t bytes = 0;
@@ -73,17 +79,49 @@ TEST_CASE("an ACK overtaken by a newer one changes nothing") {
   CHECK(drain(peer, Time{}) == 0);
 }
 
-TEST_CASE("a duplicate ACK halves the window and goes back, once a loss") {
+TEST_CASE("a loss halves the window once, and what was lost is sent before anything new") {
   Peer peer = connected();
   peer.take(Time{}, ack(0, 0xffff), 0, 3, 4096);
-  drain(peer, Time{});
+  CHECK(drain(peer, Time::us(1)) == 10 * 1448);
+  peer.take(Time::us(20), selecting(0, 4 * 1448, 6 * 1448), 0, 3, 4096);
+  CHECK(peer.counters().recoveries == 1);
+  const Train first = peer.send(Time::us(20));
+  CHECK(first.number == 1);
+  CHECK(first.again);
+  // Of ten segments two are selected, two lost, six under way: half of ten may be.
+  CHECK(peer.next_send() == Time::max());
+  peer.take(Time::us(21), selecting(0, 4 * 1448, 10 * 1448), 0, 3, 4096);
+  const Train second = peer.send(Time::us(21));
+  CHECK(second.number == 2 * 1448 + 1);
+  CHECK(peer.counters().recoveries == 1);  // of the same flight
+  CHECK(peer.counters().retransmissions == 2);
+}
+
+TEST_CASE("what was sent again and lost again is sent a third time") {
+  Peer peer = connected();
   peer.take(Time{}, ack(0, 0xffff), 0, 3, 4096);
-  CHECK(peer.counters().retransmissions == 1);
-  const Train again = peer.send(Time{});
+  drain(peer, Time::us(1));
+  peer.take(Time::us(20), selecting(0, 2 * 1448, 10 * 1448), 0, 3, 4096);
+  CHECK(peer.send(Time::us(20)).number == 1);
+  const Train fresh = peer.send(Time::us(21));
+  CHECK_FALSE(fresh.again);
+  CHECK(fresh.number == 10 * 1448 + 1);
+  peer.take(Time::us(40), selecting(0, 2 * 1448, 12 * 1448), 0, 3, 4096);
+  const Train again = peer.send(Time::us(40));
   CHECK(again.number == 1);
-  CHECK(again.payload + drain(peer, Time{}) == 5 * 1448);
-  peer.take(Time{}, ack(0, 0xffff), 0, 3, 4096);
-  CHECK(peer.counters().retransmissions == 1);  // it knows already
+  CHECK(again.again);
+}
+
+TEST_CASE("a window that is not used does not grow") {
+  Peer peer = connected();
+  peer.take(Time{}, ack(0, 16), 0, 3, 4096);  // 2048: one segment
+  for (std::uint64_t segments = 1; segments <= 50; ++segments) {
+    CHECK(drain(peer, Time{}) == 1448);
+    peer.take(Time{}, ack(segments * 1448, 16), 0, 3, 4096);
+  }
+  drain(peer, Time{});
+  peer.take(Time{}, ack(51 * 1448, 0xffff), 0, 3, 4096);
+  CHECK(drain(peer, Time{}) == 10 * 1448);
 }
 
 TEST_CASE("without progress it sends again after the loss timeout, not before") {
@@ -95,7 +133,9 @@ TEST_CASE("without progress it sends again after the loss timeout, not before") 
   CHECK(peer.retry_losses(Time::us(110) - Time::ps(1)) == Time::us(110));
   CHECK(peer.counters().retransmissions == 0);
   CHECK(peer.retry_losses(Time::us(110)) == Time::max());
-  CHECK(peer.counters().retransmissions == 1);
+  CHECK(peer.counters().timeouts == 1);
+  CHECK(peer.send(Time::us(110)).number == 1);
+  CHECK(peer.next_send() == Time::max());  // one segment's worth
 }
 
 TEST_CASE("a rate spaces the trains") {

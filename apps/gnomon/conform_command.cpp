@@ -9,6 +9,7 @@
 #include "apps/gnomon/trace_intake.hpp"
 #include "guest/dma/reserved_windows.hpp"
 #include "guest/replay/replay_workload.hpp"
+#include "platform/conform/domains.hpp"
 #include "platform/conform/guest_identity.hpp"
 #include "platform/conform/job_sequence.hpp"
 #include "platform/conform/report.hpp"
@@ -31,6 +32,7 @@ struct Case {
   std::string guest;
   std::string driven_by;
   std::string job_difference;
+  std::string note;
   conform::Recording recording;
   std::optional<conform::RecordedCommands> commands;
   conform::Schedule schedule;
@@ -41,36 +43,61 @@ class Preparation {
  public:
   Preparation(const std::string& path, const ConformOptions& options) : path_(path), options_(options) {}
 
-  std::optional<Case> run() {
+  /// One case for each device of the trace. Empty: something is wrong, and was told.
+  std::vector<Case> run() {
     auto intake = TraceIntake::open({path_});
-    if (!intake) return std::nullopt;
-    Case out;
-    out.title = path_;
+    if (!intake) return {};
+    std::vector<Case> cases;
     try {
-      out.recording = conform::read_recording(intake->reader());
-      out.commands = conform::read_commands(intake->reader());
+      std::vector<conform::Recording> devices = conform::read_recordings(intake->reader());
+      const auto commands = conform::read_commands(intake->reader());
+      const std::size_t domains = commands ? conform::domains_of(commands->stream).size() : 0;
+      if (domains > 1 && commands->unit == Unit::virtio_iommu)
+        devices = conform::by_domain(conform::read_recording(intake->reader()), *commands);
+      else if (domains > 1 && devices.size() == 1 && devices.front().device.empty())
+        return refuse(
+            "the vIOMMU was asked for several domains, and the guest's trace names no device: record dma:* too");
+      for (conform::Recording& device : devices) add(*intake, cases, std::move(device), commands, domains);
     } catch (const gtrace::GtraceError& error) {
       return refuse(error.what());
     }
-    identify(*intake, out);
-    if (!identity_.unit) return refuse("which vIOMMU this was is not told: say --iommu");
-    if (kernel_.empty()) return refuse("which kernel this was is not told: say --kernel");
-    if (!configure(out)) return std::nullopt;
-    drive(*intake, out);
-    return out;
+    return failed_ ? std::vector<Case>{} : std::move(cases);
   }
 
  private:
-  std::nullopt_t refuse(const std::string& what) const {
-    complain(fmt::format("gnomon conform: {}: {}\n", path_, what));
-    return std::nullopt;
+  void add(const TraceIntake& intake, std::vector<Case>& cases, conform::Recording device,
+           const std::optional<conform::RecordedCommands>& commands, std::size_t domains) {
+    Case out;
+    out.title = device.device.empty() ? path_ : fmt::format("{}, {}", path_, device.device);
+    if (commands && domains > 1) {
+      const auto domain = conform::domain_of(*commands, device);
+      if (domain) out.commands = conform::of_domain(*commands, *domain);
+      if (!domain)
+        out.note = "which of the vIOMMU's domains is this device's is not told: commands are not compared";
+    } else {
+      out.commands = commands;
+    }
+    out.recording = std::move(device);
+    identify(intake, out, commands);
+    if (!identity_.unit) return void(refuse("which vIOMMU this was is not told: say --iommu"));
+    if (kernel_.empty()) return void(refuse("which kernel this was is not told: say --kernel"));
+    if (!configure(out)) return void(failed_ = true);
+    drive(intake, out);
+    cases.push_back(std::move(out));
   }
 
-  void identify(const TraceIntake& intake, const Case& c) {
+  std::vector<Case> refuse(const std::string& what) {
+    complain(fmt::format("gnomon conform: {}: {}\n", path_, what));
+    failed_ = true;
+    return {};
+  }
+
+  void identify(const TraceIntake& intake, const Case& c,
+                const std::optional<conform::RecordedCommands>& commands) {
     identity_ = conform::identify(intake.beside("cmd"), intake.beside("console"));
     for (const Unit unit : {Unit::virtio_iommu, Unit::intel_iommu, Unit::amd_iommu})
       if (options_.iommu == conform::name_of(unit)) identity_.unit = unit;
-    if (!identity_.unit && c.commands) identity_.unit = c.commands->unit;
+    if (!identity_.unit && commands) identity_.unit = commands->unit;
     if (!identity_.caching_mode && c.commands) identity_.caching_mode = maps_invalidate(c);
     if (!options_.cmdline.empty()) identity_.cmdline = options_.cmdline;
     if (!identity_.lazy) identity_.lazy = c.recording.flushes_marked;
@@ -131,7 +158,7 @@ class Preparation {
   void drive(const TraceIntake& intake, Case& out) {
     out.driven_by = "the recorded order of maps and unmaps";
     const auto job = conform::job_of_report(intake.beside("fio.out"));
-    if (job && conform::is_sequence(*job)) {
+    if (job && conform::is_sequence(*job) && out.recording.unnamed == 0) {
       conform::Recording theirs = conform::recording_of_job(*job, out.recording, out.job_difference);
       out.driven_by = fmt::format("the fio job alone: {}, {} I/Os of {} bytes", fio::to_string(job->pattern),
                                   theirs.mappings.size(), job->block_size.write);
@@ -143,6 +170,8 @@ class Preparation {
     options.flush_queue = g.flush_queue;
     options.lazy = g.deferred;
     options.cpus = g.vcpus;
+    options.hz = g.hz;
+    options.limits.force_dac = g.force_dac;
     const std::uint64_t memory = identity_.memory != 0 ? identity_.memory : std::uint64_t{1} << 30;
     const auto reserved = guest::reserved_windows(memory);
     options.reserved.assign(reserved.begin(), reserved.end());
@@ -156,6 +185,7 @@ class Preparation {
   const ConformOptions& options_;
   conform::GuestIdentity identity_;
   std::string kernel_;
+  bool failed_ = false;
 };
 
 /// In a process of its own: simulates, compares, and tells.
@@ -178,7 +208,7 @@ int compare_one(const Case& c, run::Channel& channel) {
   conform::Schedule schedule = c.schedule;
   schedule.script = *spec.script;
   const conform::Verdict verdict = conform::report(
-      {c.title, c.guest, c.driven_by, c.job_difference, c.recording, schedule, simulated,
+      {c.title, c.guest, c.driven_by, c.job_difference, c.note, c.recording, schedule, simulated,
        c.commands ? &*c.commands : nullptr, c.configuration.guest.hz, c.configuration.guest.flush_queue.timeout});
   channel.result(verdict.text);
   return verdict.conforms ? 0 : results::exit_expectation_failed;
@@ -190,9 +220,11 @@ int conform_command(const ConformOptions& options) {
   std::vector<run::Job> jobs;
   for (const std::string& trace : options.traces) {
     auto prepared = Preparation{trace, options}.run();
-    if (!prepared) return results::exit_bad_input;
-    auto shared = std::make_shared<const Case>(std::move(*prepared));
-    jobs.push_back({trace, [shared](run::Channel& channel) { return compare_one(*shared, channel); }});
+    if (prepared.empty()) return results::exit_bad_input;
+    for (Case& c : prepared) {
+      auto shared = std::make_shared<const Case>(std::move(c));
+      jobs.push_back({shared->title, [shared](run::Channel& channel) { return compare_one(*shared, channel); }});
+    }
   }
   run::Options supervision;
   supervision.jobs = options.jobs;

@@ -151,7 +151,7 @@ void TranslatedDma::free_iova(Cpu& cpu, std::uint64_t pfn, std::uint64_t pages) 
     case IovaFreePath::depot: {
       cpu.work(costs.iova_cached + costs.iova_depot);
       DepotTrim& trim = depot_trims_[released.size_class];
-      if (options_.iova.depot == DepotKind::trimmed_list && !trim.armed()) {
+      if (options_.iova.depot == DepotKind::trimmed_list && options_.own_timer && !trim.armed()) {
         cpu.arm(trim, options_.iova.depot_trim_period);
       }
       break;
@@ -164,7 +164,7 @@ void TranslatedDma::free_iova(Cpu& cpu, std::uint64_t pfn, std::uint64_t pages) 
 void TranslatedDma::trim_depot(Cpu& cpu, DepotTrim& work, unsigned size_class) {
   const IovaTrim trimmed = iovas_.trim_depot(size_class);
   cpu.work(cpu.costs().iova_depot + cpu.costs().iova_tree_step * trimmed.nodes_visited);
-  if (trimmed.again) cpu.arm(work, options_.iova.depot_trim_period);
+  if (trimmed.again && options_.own_timer) cpu.arm(work, options_.iova.depot_trim_period);
 }
 
 }  // namespace gnomon::guest

@@ -32,7 +32,7 @@ struct DmaMapping {
 struct DmaDomainOptions {
   bool deferred = false;  ///< DMA_FQ: lazy, through the flush queue
   FlushQueueConfig flush_queue;
-  bool own_timer = true;  ///< the flush queue arms its timer; false: flush_timer_fired() is called instead
+  bool own_timer = true;  ///< timers are armed; false: flush_timer_fired() and depot_work_ran() are called instead
   FlushQueueFaults faults;
   IovaBehaviour iova;
   DmaIovaLimits limits;
@@ -70,6 +70,8 @@ class TranslatedDma final : public DmaDevice, private Timer {
   int map_at(Cpu& cpu, Iova iova, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping);
   /// fq_flush_timeout on this CPU: what the timer does when it fires by itself.
   void flush_timer_fired(Cpu& cpu) { expired(cpu); }
+  /// iova_depot_work_func on this CPU, likewise.
+  void depot_work_ran(Cpu& cpu, unsigned size_class) { depot_trims_.at(size_class).expired(cpu); }
 
   /// Keeps device addresses [first, last], in pages, out of the allocator.
   void reserve(std::uint64_t first, std::uint64_t last) { iovas_.reserve(first, last); }

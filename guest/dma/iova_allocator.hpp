@@ -61,6 +61,9 @@ class IovaAllocator {
   IovaAllocator(const IovaBehaviour& behaviour, unsigned cpus, std::uint64_t start_pfn = 1,
                 unsigned granule_shift = 12);
 
+  IovaAllocator(const IovaAllocator&) = default;  ///< a copy hands out what the original would
+  IovaAllocator(IovaAllocator&&) = default;
+
   /// Keeps pages [first, last] from being handed out: PCI windows, the MSI window. Before the first allocation.
   void reserve(std::uint64_t first, std::uint64_t last) { tree_.reserve(first, last); }
 

@@ -20,6 +20,20 @@ IovaMagazines::IovaMagazines(const IovaBehaviour& behaviour, unsigned cpus)
   }
 }
 
+IovaMagazines::IovaMagazines(const IovaMagazines& other)
+    : magazine_size_(other.magazine_size_), depot_limit_(other.depot_limit_) {
+  const auto copy = [this](const Magazine* magazine) {
+    storage_.emplace_back().reserve(magazine_size_);
+    storage_.back() = *magazine;
+    return &storage_.back();
+  };
+  for (const Magazine* magazine : other.depot_) depot_.push_back(copy(magazine));
+  for (const Cpu& cpu : other.cpus_) {
+    Magazine* const loaded = copy(cpu.loaded);
+    cpus_.push_back({loaded, copy(cpu.prev)});
+  }
+}
+
 IovaMagazines::Taken IovaMagazines::take(unsigned cpu, std::uint64_t highest_pfn) {
   Cpu& own = cpus_[cpu];
   Taken taken;

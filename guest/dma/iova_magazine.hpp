@@ -34,6 +34,9 @@ class IovaMagazines {
   };
 
   IovaMagazines(const IovaBehaviour& behaviour, unsigned cpus);
+  IovaMagazines(const IovaMagazines& other);
+  IovaMagazines(IovaMagazines&&) = default;  // a deque's elements stay where they are
+  IovaMagazines& operator=(const IovaMagazines&) = delete;
 
   /// An IOVA whose first page is at most `highest_pfn`. Looks into one magazine only, from the top downwards: where
   /// nothing in it fits, neither the previous one nor the depot is tried.

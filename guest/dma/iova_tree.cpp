@@ -22,6 +22,17 @@ IovaTree::IovaTree(std::uint64_t start_pfn, std::uint64_t pfn_32bit)
   cached_ = cached32_ = anchor_;
 }
 
+IovaTree::IovaTree(const IovaTree& other)
+    : start_pfn_(other.start_pfn_), pfn_32bit_(other.pfn_32bit_), failed_size_32bit_(other.failed_size_32bit_) {
+  for (const Node& node : other.tree_) {
+    Node* const copy = take_node(node.first, node.last);
+    tree_.insert_before(tree_.end(), *copy);
+    if (&node == other.anchor_) anchor_ = copy;
+    if (&node == other.cached_) cached_ = copy;
+    if (&node == other.cached32_) cached32_ = copy;
+  }
+}
+
 void IovaTree::reserve(std::uint64_t first, std::uint64_t last) {
   if (first > last || last >= anchor_pfn) throw std::invalid_argument("IovaTree: bad reserved range");
   for (auto it = tree_.begin(); it != tree_.end() && it->first <= last; ++it) {

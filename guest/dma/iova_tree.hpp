@@ -21,7 +21,8 @@ class IovaTree {
 
   /// Nothing below `start_pfn` (>= 1) is handed out. `pfn_32bit`: the first page past 4 GiB.
   IovaTree(std::uint64_t start_pfn, std::uint64_t pfn_32bit);
-  IovaTree(const IovaTree&) = delete;
+  /// A copy goes on as the original would: what walks start from is copied too.
+  IovaTree(const IovaTree& other);
   IovaTree& operator=(const IovaTree&) = delete;
 
   /// Keeps [first, last] from being handed out; may overlap what was reserved before. Call before any allocation.
@@ -60,9 +61,9 @@ class IovaTree {
   std::vector<std::unique_ptr<Node[]>> blocks_;
   Node* free_nodes_ = nullptr;
   Tree tree_;
-  Node* anchor_;    // above every page
-  Node* cached_;    // where the last allocation above 4 GiB went: the next walk starts there
-  Node* cached32_;  // the same below 4 GiB
+  Node* anchor_ = nullptr;    // above every page
+  Node* cached_ = nullptr;    // where the last allocation above 4 GiB went: the next walk starts there
+  Node* cached32_ = nullptr;  // the same below 4 GiB
   std::uint64_t start_pfn_;
   std::uint64_t pfn_32bit_;
   std::uint64_t failed_size_32bit_;  // below 4 GiB no request of this size or more can succeed

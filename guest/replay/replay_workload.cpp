@@ -158,6 +158,7 @@ bool ReplayWorkload::ready(const ReplayStep& step) const {
 void ReplayWorkload::perform(Cpu& cpu, const ReplayStep& step) {
   using Kind = ReplayStep::Kind;
   if (step.kind == Kind::flush_timer) return translated_->flush_timer_fired(cpu);
+  if (step.kind == Kind::depot_trim) return translated_->depot_work_ran(cpu, step.mapping);
   Mapping& mapping = mappings_[step.mapping];
   switch (step.kind) {
     case Kind::allocate:
@@ -174,7 +175,8 @@ void ReplayWorkload::perform(Cpu& cpu, const ReplayStep& step) {
       }
       mapping.state = State::to_come;
       break;
-    case Kind::flush_timer: break;
+    case Kind::flush_timer:
+    case Kind::depot_trim: break;
   }
 }
 

@@ -32,6 +32,7 @@ struct ReplayStep {
     allocate,     ///< the mapping has its IOVA already here, its `map` follows: an interrupt came between (ordered
                   ///< only)
     flush_timer,  ///< the flush queue's timer fires on this CPU (ordered only; it fires by no clock then)
+    depot_trim,   ///< the delayed work of a depot of magazines runs (likewise); `mapping` is its size class
   };
   Kind kind = Kind::map;
   std::uint16_t cpu = 0;

@@ -20,8 +20,9 @@ struct Request {
   std::uint64_t iova = 0;      ///< of map, unmap, pages; unknown: not told
   std::uint64_t bytes = 0;     ///< likewise
   std::uint64_t physical = 0;  ///< of map
-  std::uint64_t flags = 0;  ///< map: 1 the device may read, 2 it may write; pages: 1 leaf entries only (VT-d's IH)
-  std::uint32_t step = 0;   ///< simulated: of the script; recorded: unused
+  std::uint64_t flags = 0;   ///< map: 1 the device may read, 2 it may write; pages: 1 leaf entries only (VT-d's IH)
+  std::uint32_t step = 0;    ///< simulated: of the script; recorded: unused
+  std::uint64_t domain = 0;  ///< recorded: by the unit's own number; a wait's is of the request before it
 };
 const char* name_of(Request::Kind kind);
 std::string to_text(const Request& request);
@@ -33,6 +34,7 @@ struct CommandStream {
   std::vector<std::size_t>
       kicks;  ///< for each notification or tail write, how many requests had been announced before
   std::uint64_t head_reads = 0;  ///< AMD: reads of the command ring's head
+  bool others = false;           ///< requests of other domains were taken out, which may have shared kicks
 };
 
 }  // namespace gnomon::conform

@@ -39,6 +39,7 @@ struct KickCounts {
   std::uint64_t separate = 0;  ///< recorded only, before a request that shares its kick in the simulation
   std::uint64_t empty = 0;     ///< recorded only, with nothing left to announce
   std::uint64_t empty_simulated = 0;
+  std::uint64_t others = 0;       ///< in one of the two only; requests of other domains may have gone with them
   std::uint64_t unexplained = 0;  ///< in one of the two only, and no overlap explains it
 };
 

@@ -18,6 +18,7 @@ constexpr std::uint64_t amd_command_head = 0x2000, amd_command_tail = 0x2008;  /
 /// in 6.
 Request vtd_request(std::uint64_t low, std::uint64_t high) {
   Request request;
+  request.domain = low >> 16 & 0xffff;  // of an IOTLB descriptor
   const std::uint64_t type = low & 0xf;
   if (type == 5) request.kind = Request::Kind::wait;
   if (type != 2) return request;
@@ -44,15 +45,15 @@ class Reader {
     switch (e.kind) {
       case EventKind::kick: return kick(e);
       case EventKind::map_request:
-        request = {Request::Kind::map, e.address, e.bytes, e.target, e.flags, 0};
+        request = {Request::Kind::map, e.address, e.bytes, e.target, e.flags, 0, e.domain};
         return push(Unit::virtio_iommu, request);
       case EventKind::unmap_request:
-        request = {Request::Kind::unmap, e.address, e.bytes, 0, 0, 0};
+        request = {Request::Kind::unmap, e.address, e.bytes, 0, 0, 0, e.domain};
         return push(Unit::virtio_iommu, request);
       case EventKind::command: return push(Unit::intel_iommu, vtd_request(e.word[0], e.word[1]));
       case EventKind::invalidation:
         if (file_.string(e.name) != "amdvi pages") return;  // AMD's: VT-d's are told as commands too
-        request = {Request::Kind::pages, unknown, unknown, 0, unknown, 0};
+        request = {Request::Kind::pages, unknown, unknown, 0, unknown, 0, e.domain};
         return push(Unit::amd_iommu, request);
       case EventKind::wait:
         if (vtd_) return;  // its descriptor was told as a command
@@ -92,6 +93,8 @@ class Reader {
     out.unit = unit;
     vtd_ = vtd_ || unit == Unit::intel_iommu;
     out.stream.requests.push_back(request);
+    if (request.kind == Request::Kind::wait) out.stream.requests.back().domain = domain_;
+    domain_ = out.stream.requests.back().domain;
   }
 
   void kick(const Event& e) {
@@ -106,6 +109,7 @@ class Reader {
   const gtrace::GtraceReader& file_;
   std::vector<std::uint64_t> devices_;  // device and queue of each
   std::vector<Kick> kicks_;
+  std::uint64_t domain_ = 0;  // of the last request
   bool vtd_ = false;
 };
 

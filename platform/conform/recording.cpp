@@ -2,6 +2,7 @@
 #include "platform/conform/recording.hpp"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "platform/gtrace/format.hpp"
@@ -15,6 +16,7 @@ using gtrace::EventKind;
 namespace {
 
 constexpr std::uint64_t most_cpus = 1024;
+constexpr std::size_t most_devices = 64;
 
 /// An IOTLB invalidation of a whole domain, or of everything, as qi_submit shows it (VT-d 6.5.2.3).
 bool flushes_domain(const Event& event) {
@@ -27,8 +29,17 @@ bool flushes_domain(const Event& event) {
 class Reader {
  public:
   explicit Reader(const gtrace::GtraceReader& file) : file_(file) {}
+  /// Of one of several devices.
+  Reader(const gtrace::GtraceReader& file, std::uint64_t device) : file_(file), device_(device) {
+    out.device = file.string(device);
+  }
 
   void add(const Event& e) {
+    const bool mapping = e.kind == EventKind::map || e.kind == EventKind::unmap;
+    if (device_ != 0 && (!mapping || e.device != device_)) {
+      out.unnamed += mapping && e.device == 0;
+      return;
+    }
     switch (e.kind) {
       case EventKind::map: return map(e);
       case EventKind::unmap: return unmap(e);
@@ -41,6 +52,12 @@ class Reader {
         return;
       default: return;
     }
+  }
+
+  bool has(std::uint64_t iova) const { return live_.contains(iova); }
+  void add_unnamed(const Event& e) {
+    unmap(e);
+    --out.unnamed;
   }
 
   Recording out;
@@ -63,7 +80,7 @@ class Reader {
   void map(const Event& e) {
     const auto number = static_cast<std::uint32_t>(out.mappings.size());
     out.mappings.push_back({e.address, e.bytes, e.direction, e.runs});
-    live_.insert_or_assign(e.address, number);
+    live_[e.address].push_back(number);
     step(RecordedStep::Kind::map, e, number);
   }
 
@@ -74,15 +91,41 @@ class Reader {
       ++out.mapped_before;
       return;
     }
-    step(RecordedStep::Kind::unmap, e, found->second);
-    live_.erase(found);
+    step(RecordedStep::Kind::unmap, e, found->second.back());  // where devices are mixed, one address may be twice
+    found->second.pop_back();
+    if (found->second.empty()) live_.erase(found);
   }
 
   const gtrace::GtraceReader& file_;
-  std::unordered_map<std::uint64_t, std::uint32_t> live_;  // by IOVA; never iterated
+  std::uint64_t device_ = 0;                                            // 0: whatever it is
+  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> live_;  // by IOVA; never iterated
 };
 
 }  // namespace
+
+std::vector<Recording> read_recordings(gtrace::GtraceReader& file) {
+  const auto stream = replay::stream_of_mappings(file);
+  if (!stream) throw gtrace::GtraceError("there is no mapping in this trace");
+  std::set<std::uint64_t> devices;
+  Event event;
+  for (file.rewind(stream); file.next(event);)
+    if (event.kind == EventKind::map && event.device != 0) devices.insert(event.device);
+  if (devices.size() < 2) return {read_recording(file)};
+  if (devices.size() > most_devices) throw gtrace::GtraceError("mappings of more than 64 devices");
+  std::vector<Reader> readers;
+  for (const std::uint64_t device : devices) readers.emplace_back(file, device);
+  for (file.rewind(stream); file.next(event);) {
+    if (event.lane >= most_cpus) throw gtrace::GtraceError("an event of a CPU beyond the 1024th");
+    for (Reader& reader : readers) reader.add(event);
+    if (event.kind != EventKind::unmap || event.device != 0) continue;
+    const auto mapped = [&](const Reader& reader) { return reader.has(event.address); };
+    if (std::count_if(readers.begin(), readers.end(), mapped) == 1)  // it can be of one only
+      std::find_if(readers.begin(), readers.end(), mapped)->add_unnamed(event);
+  }
+  std::vector<Recording> out;
+  for (Reader& reader : readers) out.push_back(std::move(reader.out));
+  return out;
+}
 
 Recording read_recording(gtrace::GtraceReader& file) {
   const auto stream = replay::stream_of_mappings(file);

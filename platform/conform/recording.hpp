@@ -37,6 +37,8 @@ struct Recording {
   std::vector<RecordedStep> steps;
   std::vector<RecordedMapping> mappings;
   unsigned cpus = 1;
+  std::string device;           ///< "0000:00:03.0"; empty: not told, or of more than one
+  std::uint64_t unnamed = 0;    ///< maps and unmaps left out: the trace has several devices, and these name none
   bool flushes_marked = false;  ///< the trace shows the flush queue at work
   std::uint64_t mapped_before = 0;
 };
@@ -45,7 +47,11 @@ struct Recording {
 inline constexpr const char* timer_mark = "k_fqtimeout";
 inline constexpr const char* flush_mark = "k_fqiotlb";
 
-/// The stream with most mappings. Throws gtrace::GtraceError where there is none.
+/// Of the stream with most mappings, whatever devices they are of. Throws gtrace::GtraceError where there is none.
 Recording read_recording(gtrace::GtraceReader& file);
+
+/// The same, each device by itself where the trace names several: each has its domain, and IOVAs of its own. Marks
+/// of flushes tell no device, and are then left out.
+std::vector<Recording> read_recordings(gtrace::GtraceReader& file);
 
 }  // namespace gnomon::conform

@@ -34,6 +34,8 @@ class Writer {
     flushes();
     if (in_.recorded != nullptr)
       commands();
+    else if (!in_.note.empty())
+      out_.text += "  commands: " + in_.note + "\n";
     else
       out_.text += "  commands: the trace has no log of the vIOMMU; nothing to compare\n";
     out_.text += out_.conforms ? "  conforms\n" : "  DOES NOT CONFORM\n";
@@ -63,6 +65,19 @@ class Writer {
     }
     out_.text += fmt::format("; {} free in magazines before the trace, {} allocated before an interrupt's unmaps\n",
                              s.free_before, s.interrupted);
+    if (s.unknown_runs != 0)
+      out_.text += fmt::format("  {} mappings whose physical runs the trace does not tell: taken as one each\n",
+                               s.unknown_runs);
+    if (s.overtaken != 0)
+      out_.text +=
+          fmt::format("    {} allocated before a map of another CPU whose event came first\n", s.overtaken);
+    if (s.depot_trims != 0)
+      out_.text += fmt::format(
+          "    {} magazines of a depot went back to the tree, {} of them at another time than their delay's end\n",
+          s.depot_trims, s.moved_trims);
+    if (in_.recording.unnamed != 0)
+      out_.text += fmt::format("  {} maps and unmaps whose device the trace does not tell are not compared\n",
+                               in_.recording.unnamed);
     if (in_.recording.mapped_before != 0)
       out_.text += fmt::format("  {} unmaps of what was mapped before the trace are left out\n",
                                in_.recording.mapped_before);
@@ -112,9 +127,11 @@ class Writer {
   void commands() {
     const CommandStream& theirs = in_.recorded->stream;
     CommandStream ours = in_.simulated.stream();
+    leave_out_unannounced(theirs, ours);
     std::vector<guest::ReplayStep> steps;
     for (std::size_t i = in_.schedule.script.prelude; i < in_.schedule.script.steps.size(); ++i)
-      if (in_.schedule.script.steps[i].kind != guest::ReplayStep::Kind::allocate)
+      if (in_.schedule.script.steps[i].kind < guest::ReplayStep::Kind::allocate ||
+          in_.schedule.script.steps[i].kind == guest::ReplayStep::Kind::flush_timer)
         steps.push_back(in_.schedule.script.steps[i]);
     forget_unknown_directions(steps, ours);
     const Overlap overlap{steps};
@@ -136,6 +153,16 @@ class Writer {
                                theirs.requests.size(), c.exchanged);
     }
     kicks(c, virtio);
+  }
+
+  /// What a lazy guest has queued when the trace ends goes with a kick that is no more in it, and QEMU never saw
+  /// it.
+  void leave_out_unannounced(const CommandStream& theirs, CommandStream& ours) {
+    const std::size_t sent = std::max(in_.simulated.announced(), theirs.requests.size());
+    if (ours.requests.size() <= sent) return;
+    out_.text += fmt::format("  {} requests were queued and not announced when the trace ended: left out\n",
+                             ours.requests.size() - sent);
+    ours.requests.resize(sent);
   }
 
   /// Where the guest's trace does not tell a mapping's direction, neither is what the device may do with it
@@ -162,6 +189,7 @@ class Writer {
     };
     name(k.shared, "recorded requests went with the notification of an overlapping operation");
     name(k.separate, "recorded notifications split what overlapping operations send with one");
+    name(k.others, "in one of the two only: they may be shared with another device's requests");
     name(k.empty, "recorded with nothing left to announce");
     name(k.empty_simulated, "simulated with nothing left to announce");
     out_.text += "\n";

@@ -22,6 +22,7 @@ struct ReportInput {
   std::string guest;
   std::string driven_by;
   std::string job_difference;  ///< see recording_of_job
+  std::string note;            ///< what cannot be compared
   const Recording& recording;
   const Schedule& schedule;
   const SimulatedCommands& simulated;

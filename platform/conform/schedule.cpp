@@ -1,229 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trial runs of allocator and flush queue. One takes a fraction of a millisecond for thousands of operations, so
-// every question is asked by running again from the start.
+// The search for what timing did: along the recording, and where an IOVA comes out wrong, back by a few steps to
+// try what may have been otherwise. Copies of the trial stand at some steps, so that no try begins from the start.
 #include "platform/conform/schedule.hpp"
 
 #include <algorithm>
-#include <map>
+#include <deque>
+#include <optional>
 #include <set>
-#include <stdexcept>
 #include <utility>
 
-#include "guest/dma/dma_iova.hpp"
-#include "guest/dma/iova_allocator.hpp"
+#include "platform/conform/schedule_script.hpp"
+#include "platform/conform/trial.hpp"
 
 namespace gnomon::conform {
 
-using guest::PageRange;
-using guest::ReplayStep;
 using Kind = RecordedStep::Kind;
 
 namespace {
 
-constexpr std::uint64_t top_page = 0xfffff;  // the last below 4 GiB: PCI devices are tried there first
-
-/// An IOVA that was free in a CPU's magazine when the trace began.
-struct Seed {
-  std::uint16_t cpu = 0;
-  std::uint64_t pfn = 0;
-  std::uint64_t pages = 0;
-};
-
-/// A hypothesis about what timing did.
-struct Hypothesis {
-  std::uint64_t floor = top_page + 1;        // pages from here up were allocated before the trace
-  std::vector<Seed> seeds;                   // by first use: of one CPU and size, the first is taken first
-  std::map<std::size_t, std::size_t> early;  // by map: the step before which its IOVA was allocated
-  std::set<std::size_t> timers;              // steps before which the timer fires, by no mark of the trace
-};
-
-struct Outcome {
-  std::size_t failed = ~std::size_t{0};  // the step
-  std::uint64_t got = 0;
-  std::uint64_t full_flushes = 0, timer_flushes = 0, unmarked = 0;
-  std::vector<bool> timer_at;  // steps that are timer flushes
-  TimerDelays delays;
-};
-
-class Trial {
- public:
-  Trial(const Recording& recording, const ScheduleOptions& options, const Hypothesis& hypothesis)
-      : recording_(recording),
-        options_(options),
-        hypothesis_(hypothesis),
-        iovas_(options.iova, options.cpus),
-        policy_(options.iova, {}),
-        queue_(options.flush_queue, options.cpus) {
-    for (const PageRange& range : options.reserved) iovas_.reserve(range.first, range.last);
-    for (const PageRange& range : occupied(hypothesis)) iovas_.reserve(range.first, range.last);
-    put_seeds();
-    for (const auto& [map, step] : hypothesis.early) early_.emplace(step, map);
-  }
-
-  /// Up to and with step `last`.
-  Outcome run(std::size_t last) {
-    out_.timer_at.resize(recording_.steps.size());
-    const std::size_t end = std::min(last + 1, recording_.steps.size());
-    for (std::size_t i = 0; i < end && out_.failed == ~std::size_t{0}; ++i) {
-      for (auto at = early_.lower_bound(i); at != early_.end() && at->first == i; ++at) allocate(at->second);
-      if (hypothesis_.timers.contains(i)) timer(i, true);
-      perform(i);
-    }
-    return std::move(out_);
-  }
-
-  static std::vector<PageRange> occupied(const Hypothesis& h) {
-    std::vector<PageRange> ranges;
-    if (h.floor > top_page) return ranges;
-    std::vector<PageRange> free;
-    for (const Seed& seed : h.seeds) free.push_back({seed.pfn, seed.pfn + seed.pages - 1});
-    std::sort(free.begin(), free.end(), [](const PageRange& a, const PageRange& b) { return a.first < b.first; });
-    std::uint64_t next = h.floor;
-    for (const PageRange& range : free) {
-      if (range.first > next) ranges.push_back({next, range.first - 1});
-      next = std::max(next, range.last + 1);
-    }
-    if (next <= top_page) ranges.push_back({next, top_page});
-    return ranges;
-  }
-
-  /// Seeds in the order in which the tree hands them out, from the top.
-  static std::vector<Seed> from_the_top(std::vector<Seed> seeds) {
-    std::sort(seeds.begin(), seeds.end(), [](const Seed& a, const Seed& b) { return a.pfn > b.pfn; });
-    return seeds;
-  }
-
- private:
-  void put_seeds() {
-    for (const Seed& seed : from_the_top(hypothesis_.seeds))
-      if (policy_.allocate(iovas_, 0, seed.pages).pfn != seed.pfn) return void(out_.failed = 0);
-    for (auto seed = hypothesis_.seeds.rbegin(); seed != hypothesis_.seeds.rend(); ++seed)
-      iovas_.free(seed->cpu, seed->pfn, seed->pages);  // last in, first out
-  }
-
-  void allocate(std::size_t map) {
-    const RecordedStep& step = recording_.steps[map];
-    const std::uint64_t pages = recording_.mappings[step.mapping].bytes >> page_shift;
-    const std::uint64_t pfn = policy_.allocate(iovas_, step.cpu, pages).pfn;
-    allocated_.insert(map);
-    if (pfn << page_shift == step.iova) return;
-    out_.failed = map;
-    out_.got = pfn << page_shift;
-  }
-
-  void perform(std::size_t i) {
-    const RecordedStep& step = recording_.steps[i];
-    switch (step.kind) {
-      case Kind::map:
-        if (!allocated_.contains(i)) allocate(i);
-        return;
-      case Kind::unmap: return unmap(step);
-      case Kind::flush_timer:
-        if (options_.lazy) timer(i, false);
-        awaits_flush_seen_ = true;
-        return;
-      case Kind::flush_seen:
-        // Its cause, the timer or a full queue, was met before; a timer whose mark was lost shows here alone.
-        if (options_.lazy && !std::exchange(awaits_flush_seen_, false)) timer(i, true);
-        return;
-    }
-  }
-
-  void unmap(const RecordedStep& step) {
-    const std::uint64_t pages = step.bytes >> page_shift;
-    if (!options_.lazy) return void(iovas_.free(step.cpu, step.iova >> page_shift, pages));
-    reap(step.cpu, step.cpu);
-    while (queue_.needs_flush(step.cpu)) {
-      queue_.begin_flush();
-      queue_.end_flush();
-      ++out_.full_flushes;
-      awaits_flush_seen_ = true;
-      reap(step.cpu, step.cpu);
-    }
-    queue_.push(step.cpu, step.iova >> page_shift, pages);
-    if (queue_.arm_timer()) armed_ns_ = step.time_ns;
-  }
-
-  void reap(unsigned queue, unsigned cpu) {
-    queue_.reap(queue, [&](const guest::FlushQueueEntry& e) { iovas_.free(cpu, e.iova_pfn, e.pages); });
-  }
-
-  void timer(std::size_t i, bool unmarked) {
-    const RecordedStep& step = recording_.steps[i];
-    out_.timer_at[i] = true;
-    ++out_.timer_flushes;
-    out_.unmarked += unmarked;
-    if (queue_.timer_armed()) {
-      const std::uint64_t delay = step.time_ns - std::min(step.time_ns, armed_ns_);
-      ++out_.delays.count;
-      out_.delays.shortest_ns = std::min(out_.delays.shortest_ns, delay);
-      out_.delays.longest_ns = std::max(out_.delays.longest_ns, delay);
-      out_.delays.all_ns.push_back(delay);
-    }
-    queue_.timer_fired();
-    queue_.begin_flush();
-    queue_.end_flush();
-    for (unsigned queue = 0; queue < queue_.queues(); ++queue) reap(queue, step.cpu);
-  }
-
-  const Recording& recording_;
-  const ScheduleOptions& options_;
-  const Hypothesis& hypothesis_;
-  guest::IovaAllocator iovas_;
-  guest::DmaIovaPolicy policy_;
-  guest::FlushQueue queue_;
-  std::multimap<std::size_t, std::size_t> early_;  // by step: maps
-  std::set<std::size_t> allocated_;
-  bool awaits_flush_seen_ = false;
-  std::uint64_t armed_ns_ = 0;
-  Outcome out_;
-};
-
 class Explainer {
  public:
   Explainer(const Recording& recording, const ScheduleOptions& options)
-      : recording_(recording), options_(options) {}
+      : recording_(recording), options_(options), steps_(recording.steps.size()) {}
 
   Schedule run() {
     find_first_uses();
-    Hypothesis best;
-    Outcome best_outcome;
-    best_outcome.failed = 0;
-    const std::size_t most = std::min(first_uses_.size(), most_floors);
-    for (std::size_t n = 0; n <= most; ++n) {
-      Hypothesis h = above(n == most ? lowest_ : end_of(first_uses_[n]));
-      const Outcome outcome = refine(h);
-      if (outcome.failed <= best_outcome.failed && n != 0) continue;
-      best = std::move(h);
-      best_outcome = outcome;
-      if (best_outcome.failed == ~std::size_t{0}) break;
+    const std::vector<std::uint64_t> floors = this->floors();
+    std::vector<std::pair<std::size_t, std::size_t>> reached;  // steps that came out right, and of which floor
+    Hypothesis h;
+    for (std::size_t n = 0; n < floors.size(); ++n) {
+      h = above(floors[n]);
+      budget_ = first_look;
+      reached.emplace_back(refine(h), n);
+      if (reached.back().first == steps_) return schedule(h);
     }
-    return schedule(best, best_outcome);
+    std::stable_sort(reached.begin(), reached.end(), [](auto& x, auto& y) { return x.first > y.first; });
+    reached.resize(std::min(reached.size(), longer_looks));
+    std::pair<std::size_t, Hypothesis> best{0, h};
+    for (const auto& [to, n] : reached) {
+      h = above(floors[n]);
+      budget_ = longer_look;
+      const std::size_t now = refine(h);
+      if (now > best.first) best = {now, h};
+      if (now == steps_) break;
+    }
+    return schedule(best.second);
   }
 
  private:
   static constexpr std::size_t most_floors = 512;
-  static constexpr std::size_t longest_interruption = 1024;
-
-  Outcome trial(const Hypothesis& h, std::size_t last = ~std::size_t{0} - 1) const {
-    return Trial{recording_, options_, h}.run(last);
-  }
+  static constexpr std::size_t longer_looks = 4;  // floors that are looked at again
+  static constexpr std::uint64_t first_look = 300'000, longer_look = 100'000'000;  // steps that may be tried again
+  static constexpr std::size_t longest_interruption = 1024;                        // steps
+  static constexpr std::size_t spacing = 1024;                                     // steps between copies
+  static constexpr std::size_t copies = 4;
+  static constexpr std::size_t farthest_trim = 256;
 
   static std::uint64_t pages_of(const RecordedStep& step, const Recording& recording) {
     return guest::iova_pages_taken(recording.mappings[step.mapping].bytes >> page_shift);
   }
-  std::uint64_t end_of(std::size_t map) const {
-    return (recording_.steps[map].iova >> page_shift) + pages_of(recording_.steps[map], recording_);
-  }
 
   void find_first_uses() {
     std::set<std::uint64_t> seen;
-    for (std::size_t i = 0; i < recording_.steps.size(); ++i) {
+    for (std::size_t i = 0; i < steps_; ++i) {
       const RecordedStep& step = recording_.steps[i];
       if (step.kind != Kind::map || step.iova >> 32 != 0 || !seen.insert(step.iova).second) continue;
       first_uses_.push_back(i);
       lowest_ = std::min(lowest_, step.iova >> page_shift);
     }
+  }
+
+  /// How far down the tree was used when the trace began: not at all, or to a first use; the fewest seeds first.
+  std::vector<std::uint64_t> floors() const {
+    std::vector<std::uint64_t> out{top_page + 1};
+    for (const std::size_t map : first_uses_) {
+      if (out.size() == most_floors) break;
+      const RecordedStep& step = recording_.steps[map];
+      out.push_back((step.iova >> page_shift) + pages_of(step, recording_));
+    }
+    out.push_back(lowest_);
+    return out;
   }
 
   /// What was allocated from `floor` up came from magazines when it was first used.
@@ -238,138 +94,157 @@ class Explainer {
     return h;
   }
 
-  /// Lets interrupts and timers explain what they can; the outcome of the best that was found.
-  Outcome refine(Hypothesis& h) const {
-    Outcome outcome = trial(h);
-    while (outcome.failed != ~std::size_t{0}) {
-      if (!allocate_earlier(h, outcome.failed) && !fire_before(h, outcome.failed)) break;
-      outcome = trial(h);
+  /// Lets interrupts and timers explain what they can; how many steps came out right.
+  std::size_t refine(Hypothesis& h) {
+    copies_.clear();
+    copies_.emplace_back(recording_, options_, h);
+    for (;;) {
+      Trial trial = copies_.back();
+      while (trial.next() < steps_ && trial.run(std::min(trial.next() + spacing, steps_))) {
+        copies_.push_back(trial);
+        if (copies_.size() > copies) copies_.pop_front();
+      }
+      if (trial.next() == steps_ || !mend(h, trial)) return trial.next();
     }
-    return outcome;
+  }
+
+  bool mend(Hypothesis& h, const Trial& failed) {
+    return let_overtaken_allocate(h, failed) || allocate_earlier(h, failed) || move_trim(h, failed) ||
+           fire_before(h, failed);
+  }
+
+  struct Place {
+    std::size_t next = 0, failed = 0;
+    std::uint64_t got = 0;
+  };
+  static Place place_of(const Trial& trial) { return {trial.next(), trial.failed(), trial.got()}; }
+
+  /// The trial again, with what is changed from step `from` on, to behind the step that failed.
+  std::optional<Place> again(std::size_t from, const Trial& failed) {
+    auto copy = std::find_if(copies_.rbegin(), copies_.rend(), [&](const Trial& t) { return t.next() <= from; });
+    if (copy == copies_.rend()) return std::nullopt;
+    Trial trial = *copy;
+    const std::size_t work = failed.next() + 1 - trial.next();
+    if (budget_ < work) {
+      budget_ = 0;
+      return std::nullopt;
+    }
+    budget_ -= work;
+    trial.run(failed.next() + 1);
+    return place_of(trial);
+  }
+  bool accepted(const std::optional<Place>& place, std::size_t from, const Trial& failed) {
+    if (!place || place->next <= failed.next()) return false;
+    while (copies_.back().next() > from) copies_.pop_back();
+    return true;
+  }
+
+  // What came out instead is another CPU's, whose event came later: that one was first.
+  bool let_overtaken_allocate(Hypothesis& h, const Trial& failed) {
+    std::vector<std::size_t> changed;
+    std::optional<Place> place = place_of(failed);
+    while (place && place->next == failed.next()) {
+      const auto owner = later_map_of(place->got, failed.next(), place->failed);
+      if (!owner || h.early.contains(*owner)) break;
+      h.allocate_before(*owner, failed.next());
+      changed.push_back(*owner);
+      place = again(failed.next(), failed);
+    }
+    if (!changed.empty() && accepted(place, failed.next(), failed)) return true;
+    for (const std::size_t map : changed) h.allocate_in_place(map);
+    return false;
+  }
+
+  std::optional<std::size_t> later_map_of(std::uint64_t iova, std::size_t from, std::size_t than) const {
+    const unsigned cpu = recording_.steps[than].cpu;
+    std::set<unsigned> seen;  // CPUs whose next map was met: only that can be under way
+    for (std::size_t at = from; at < std::min(steps_, from + longest_interruption); ++at) {
+      const RecordedStep& step = recording_.steps[at];
+      if (step.kind != Kind::map || at == than || !seen.insert(step.cpu).second) continue;
+      if (step.iova == iova && step.cpu != cpu) return at;
+    }
+    return std::nullopt;
   }
 
   // The nearest earlier place on its CPU, back to the map before: an interrupt's unmaps and timers lie between.
-  bool allocate_earlier(Hypothesis& h, std::size_t map) const {
+  bool allocate_earlier(Hypothesis& h, const Trial& failed) {
+    const std::size_t map = failed.failed();
     const unsigned cpu = recording_.steps[map].cpu;
-    std::size_t at = map;
-    if (const auto known = h.early.find(map); known != h.early.end()) at = known->second;
-    for (std::size_t tried = 0; at > 0 && tried < longest_interruption; ++tried) {
+    const auto known = h.early.find(map);
+    const std::optional<std::size_t> was = known == h.early.end() ? std::nullopt : std::optional{known->second};
+    for (std::size_t at = was.value_or(map), tried = 0; at > 0 && tried < longest_interruption; ++tried) {
       const RecordedStep& before = recording_.steps[--at];
-      const bool own = before.cpu == cpu;
-      if (own && before.kind == Kind::map) return false;
-      if (!own && before.kind != Kind::map) continue;  // what another CPU frees goes to its own magazines
-      Hypothesis other = h;
-      other.early[map] = at;
-      const Outcome outcome = trial(other, map);
-      if (outcome.failed <= map) continue;
-      h = std::move(other);
-      return true;
+      if (before.cpu == cpu && before.kind == Kind::map) break;
+      h.allocate_before(map, at);
+      if (accepted(again(at, failed), at, failed)) return true;
     }
+    h.allocate_in_place(map);
+    if (was) h.allocate_before(map, *was);
+    return false;
+  }
+
+  // The depot's work is a work queue's: it waits for its CPU. Or jiffies were counted late, and it seems early.
+  bool move_trim(Hypothesis& h, const Trial& failed) {
+    const auto try_at = [&](std::size_t number, std::size_t step) {
+      const auto [place, fresh] = h.trims.emplace(number, step);
+      const std::size_t was = std::exchange(place->second, step);
+      const std::size_t from = std::min(step, failed.next() - std::min(failed.next(), farthest_trim));
+      if (accepted(again(from, failed), from, failed)) return true;
+      if (fresh)
+        h.trims.erase(number);
+      else
+        h.trims[number] = was;
+      return false;
+    };
+    if (failed.trims() != 0 && try_at(failed.trims() - 1, failed.next() + 1)) return true;
+    for (std::size_t back = 0; failed.trim_pending() && back < farthest_trim && back <= failed.next(); ++back)
+      if (try_at(failed.trims(), failed.next() - back)) return true;
     return false;
   }
 
   // Where nothing marks flushes: a timer between the map and the last that came out right.
-  bool fire_before(Hypothesis& h, std::size_t map) const {
+  bool fire_before(Hypothesis& h, const Trial& failed) {
     if (!options_.lazy || recording_.flushes_marked) return false;
-    for (std::size_t tried = 0, at = map + 1; at-- > 0 && tried < longest_interruption; ++tried) {
-      if (h.timers.contains(at)) return false;
-      Hypothesis other = h;
-      other.timers.insert(at);
-      if (trial(other, map).failed <= map) continue;
-      h = std::move(other);
-      return true;
+    for (std::size_t tried = 0, at = failed.next() + 1; at-- > 0 && tried < longest_interruption; ++tried) {
+      if (!h.timers.insert(at).second) return false;
+      if (accepted(again(at, failed), at, failed)) return true;
+      h.timers.erase(at);
     }
     return false;
   }
 
-  Schedule schedule(const Hypothesis& h, const Outcome& outcome) const;
-  void put_prelude(Schedule& s, const Hypothesis& h) const;
+  Schedule schedule(const Hypothesis& h) const {
+    TrialLog log;
+    Trial trial{recording_, options_, h};
+    const bool all = trial.run(steps_, &log);
+    Schedule s = script_of(recording_, options_, h, log);
+    for (std::size_t i = 0; i < steps_; ++i) {
+      if (recording_.steps[i].kind != Kind::map) continue;
+      s.iovas.push_back(recording_.steps[i].iova);
+      ++s.maps;
+      if (i < trial.next()) ++s.explained_maps;
+    }
+    if (!all) s.mismatch = IovaMismatch{trial.failed(), recording_.steps[trial.failed()].iova, trial.got()};
+    s.free_before = h.seeds.size();
+    for (const auto& [map, at] : h.early)
+      ++(recording_.steps[at].cpu == recording_.steps[map].cpu ? s.interrupted : s.overtaken);
+    s.depot_trims = log.trims.size();
+    s.moved_trims = h.trims.size();
+    s.timer_flushes = log.timer_flushes;
+    s.unmarked_timer_flushes = log.unmarked;
+    s.full_flushes = log.full_flushes;
+    s.delays = std::move(log.delays);
+    return s;
+  }
 
   const Recording& recording_;
   const ScheduleOptions& options_;
+  const std::size_t steps_;
   std::vector<std::size_t> first_uses_;  // maps of an IOVA for the first time, in order
   std::uint64_t lowest_ = top_page + 1;
+  std::deque<Trial> copies_;  // by step
+  std::uint64_t budget_ = 0;  // steps that may be tried again
 };
-
-std::uint32_t add_mapping(guest::ReplayScript& script, const std::vector<guest::Run>& runs,
-                          guest::DmaAccess access) {
-  guest::ReplayMapping mapping;
-  mapping.first_run = static_cast<std::uint32_t>(script.runs.size());
-  mapping.runs = static_cast<std::uint32_t>(runs.size());
-  mapping.access = access;
-  for (const guest::Run& run : runs) mapping.bytes += run.bytes;
-  script.runs.insert(script.runs.end(), runs.begin(), runs.end());
-  script.mappings.push_back(mapping);
-  return static_cast<std::uint32_t>(script.mappings.size() - 1);
-}
-
-// The free IOVAs come to their CPUs' magazines as they did in the real guest: mapped from the tree, unmapped there.
-void Explainer::put_prelude(Schedule& s, const Hypothesis& h) const {
-  std::map<std::uint64_t, std::uint32_t> mapping_of;  // by page
-  std::uint64_t invented = std::uint64_t{1} << 52;
-  const auto step = [&](ReplayStep::Kind kind, std::uint16_t cpu, std::uint32_t mapping) {
-    s.script.steps.push_back({kind, cpu, mapping, Time{}, Time{}});
-  };
-  for (const Seed& seed : Trial::from_the_top(h.seeds)) {
-    const std::uint64_t bytes = seed.pages << page_shift;
-    invented = (invented + 2 * bytes - 1) & ~(bytes - 1);
-    const std::uint32_t mapping = add_mapping(s.script, {{Gpa{invented}, bytes}}, {true, true});
-    mapping_of.emplace(seed.pfn, mapping);
-    step(ReplayStep::Kind::map, 0, mapping);
-  }
-  for (auto seed = h.seeds.rbegin(); seed != h.seeds.rend(); ++seed) {
-    step(ReplayStep::Kind::unmap, seed->cpu, mapping_of.at(seed->pfn));
-    const bool last = std::next(seed) == h.seeds.rend() || std::next(seed)->cpu != seed->cpu;
-    if (options_.lazy && last) step(ReplayStep::Kind::flush_timer, seed->cpu, 0);
-  }
-  s.script.prelude = s.script.steps.size();
-}
-
-Schedule Explainer::schedule(const Hypothesis& h, const Outcome& outcome) const {
-  Schedule s;
-  s.script.cpus = std::max(options_.cpus, recording_.cpus);
-  s.script.occupied = Trial::occupied(h);
-  put_prelude(s, h);
-  std::multimap<std::size_t, std::size_t> early;
-  for (const auto& [map, at] : h.early) early.emplace(at, map);
-
-  std::vector<std::uint32_t> mapping_of(recording_.mappings.size());
-  for (std::size_t i = 0; i < recording_.mappings.size(); ++i) {
-    const RecordedMapping& recorded = recording_.mappings[i];
-    std::vector<guest::Run> runs;
-    for (const gtrace::Run& run : recorded.runs) runs.push_back({Gpa{run.address}, run.bytes});
-    mapping_of[i] = add_mapping(
-        s.script, runs,
-        {recorded.direction != gtrace::Direction::from_device, recorded.direction != gtrace::Direction::to_device});
-  }
-  const auto put = [&](ReplayStep::Kind kind, const RecordedStep& step) {
-    s.script.steps.push_back(
-        {kind, step.cpu, kind == ReplayStep::Kind::flush_timer ? 0 : mapping_of[step.mapping], Time{}, Time{}});
-  };
-  for (std::size_t i = 0; i < recording_.steps.size(); ++i) {
-    const RecordedStep& step = recording_.steps[i];
-    for (auto at = early.lower_bound(i); at != early.end() && at->first == i; ++at)
-      put(ReplayStep::Kind::allocate, recording_.steps[at->second]);
-    if (i < outcome.timer_at.size() && outcome.timer_at[i]) put(ReplayStep::Kind::flush_timer, step);
-    if (step.kind == Kind::map) {
-      put(ReplayStep::Kind::map, step);
-      s.iovas.push_back(step.iova);
-      ++s.maps;
-      if (i < outcome.failed) ++s.explained_maps;
-    } else if (step.kind == Kind::unmap) {
-      put(ReplayStep::Kind::unmap, step);
-    }
-  }
-  if (outcome.failed != ~std::size_t{0} && outcome.failed < recording_.steps.size())
-    s.mismatch = IovaMismatch{outcome.failed, recording_.steps[outcome.failed].iova, outcome.got};
-  s.free_before = h.seeds.size();
-  s.interrupted = h.early.size();
-  s.timer_flushes = outcome.timer_flushes;
-  s.unmarked_timer_flushes = outcome.unmarked;
-  s.full_flushes = outcome.full_flushes;
-  s.delays = outcome.delays;
-  return s;
-}
 
 }  // namespace
 

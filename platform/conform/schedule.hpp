@@ -4,8 +4,10 @@
 // recorded IOVA needs it, exactly these are chosen, all of them the work of interrupts and timers:
 //
 //  - what the allocator held when the trace began: free IOVAs in CPU magazines, and how far down the tree was used;
-//  - a map whose IOVA was allocated before interrupts whose unmaps the trace shows before the map's own event;
-//  - at which operation the flush queue's timer fired. That a queue was full is never chosen: it follows.
+//  - a map whose IOVA was allocated before interrupts whose unmaps the trace shows before the map's own event, or
+//    before another CPU's map whose event came first;
+//  - at which operation the flush queue's timer fired. That a queue was full is never chosen: it follows;
+//  - at which operation the delayed work of the magazines' depot ran, where it is not when its delay had passed.
 //
 // Everything else must come out as recorded. How often each was needed is counted.
 #pragma once
@@ -15,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/dma/dma_iova.hpp"
 #include "guest/dma/flush_queue.hpp"
 #include "guest/dma/iova_behaviour.hpp"
 #include "guest/replay/script.hpp"
@@ -28,6 +31,8 @@ struct ScheduleOptions {
   guest::FlushQueueConfig flush_queue;
   bool lazy = false;
   unsigned cpus = 1;
+  unsigned hz = 250;
+  guest::DmaIovaLimits limits;
   std::vector<guest::PageRange> reserved;  ///< of every PCI device's domain: the interrupt window, bridge windows
 };
 
@@ -51,14 +56,19 @@ struct Schedule {
   std::optional<IovaMismatch> mismatch;  ///< the first IOVA that no timing explains
   std::uint64_t maps = 0;
   std::uint64_t explained_maps = 0;  ///< maps before the mismatch; all where there is none
+  std::uint64_t unknown_runs = 0;    ///< mappings whose memory the trace does not tell: taken as one run
   std::uint64_t free_before = 0;     ///< IOVAs that lay free in magazines when the trace began
   std::uint64_t interrupted = 0;     ///< maps with interrupts between allocation and event
+  std::uint64_t overtaken = 0;       ///< maps whose event came after that of another CPU's later allocation
+  std::uint64_t depot_trims = 0;     ///< magazines the depot's delayed work returned to the tree
+  std::uint64_t moved_trims = 0;     ///< of these, not when the delay had passed
   std::uint64_t timer_flushes = 0;
   std::uint64_t unmarked_timer_flushes = 0;  ///< of these, shown by the IOMMU's commands alone, or by IOVAs alone
   std::uint64_t full_flushes = 0;
   TimerDelays delays;
 };
 
+/// Takes time in proportion to the recording, and to what it has to explain, up to a bound.
 Schedule explain(const Recording& recording, const ScheduleOptions& options);
 
 }  // namespace gnomon::conform

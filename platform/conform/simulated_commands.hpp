@@ -17,6 +17,7 @@ class SimulatedCommands final : public trace::Sink {
   void on_event(Time at, const trace::Event& event) override;
 
   const CommandStream& stream() const { return stream_; }
+  std::size_t announced() const { return announced_; }  ///< of its requests, by a kick; the rest waits for the next
   const std::vector<std::uint64_t>& iovas() const { return iovas_; }  ///< of each map, in order
   std::uint64_t full_flushes() const { return full_; }
   std::uint64_t timer_flushes() const { return timer_; }

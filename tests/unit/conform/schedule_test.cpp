@@ -82,6 +82,42 @@ TEST_CASE("a map that an interrupt came into has its IOVA from before") {
                       [](const ReplayStep& step) { return step.kind == ReplayStep::Kind::allocate; }) == 1);
 }
 
+TEST_CASE("a map whose event another CPU's overtook was allocated first") {
+  Trace t;
+  t.map(1, 0xffffe).map(0, 0xfffff).map(0, 0xffffd);
+  const Schedule s = explain(t.recording, options(false));
+  CHECK_FALSE(s.mismatch);
+  CHECK(s.free_before == 0);
+  CHECK(s.overtaken == 1);
+  CHECK(s.interrupted == 0);
+  REQUIRE(s.script.steps.size() == 4);
+  CHECK(s.script.steps.front().kind == ReplayStep::Kind::allocate);
+  CHECK(s.script.steps.front().cpu == 0);
+}
+
+TEST_CASE("the depot gives magazines back to the tree after its delay, one at a time, down to a CPU's each") {
+  const auto fill = [](std::uint64_t magazines) {
+    Trace t;
+    const std::uint64_t count = magazines * 127 + 1;
+    for (std::uint64_t i = 0; i < count; ++i) t.map(0, 0xfffff - i);
+    for (std::uint64_t i = 0; i < count; ++i) t.unmap(0, 0xfffff - i);
+    return t;
+  };
+  // 254 stay with the CPU; the depot gets a magazine with the 255th, 382nd, 509th and 636th, of 4 ms each. With 2
+  // CPUs the third is one too many, and after 100 ms goes; the fourth goes to the other CPU.
+  Trace t = fill(5);
+  t.map(1, 0xfffff - 634);  // the last it got, from the top
+  for (unsigned i = 0; i < 30; ++i) t.unmap(1, 0xfffff - 634).map(1, 0xfffff - 634);
+  ScheduleOptions o = options(false);
+  const Schedule trimmed = explain(t.recording, o);
+  CHECK_FALSE(trimmed.mismatch);
+  CHECK(trimmed.depot_trims == 1);
+  CHECK(std::count_if(trimmed.script.steps.begin(), trimmed.script.steps.end(),
+                      [](const ReplayStep& step) { return step.kind == ReplayStep::Kind::depot_trim; }) == 1);
+  o.iova = guest::iova_linux_6_1;
+  CHECK(explain(t.recording, o).depot_trims == 0);
+}
+
 TEST_CASE("an IOVA the allocator would never hand out is a mismatch") {
   Trace t;
   t.map(0, 0xfffff).unmap(0, 0xfffff).map(0, 0xfffff).unmap(0, 0xfffff).map(0, 0xffffe).map(0, 0x12345);

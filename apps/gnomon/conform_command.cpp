@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <bit>
 #include <filesystem>
 
 #include "apps/gnomon/commands.hpp"
@@ -118,12 +119,18 @@ class Preparation {
     std::string cmdline = identity_.cmdline;
     if (cmdline.find("iommu.strict=") == std::string::npos)
       cmdline += fmt::format(" iommu.strict={}", *identity_.lazy ? 0 : 1);
-    // The simulated guest needs room beside the trace's buffers, whatever the recorded one had.
+    const auto room = room_for(out.recording);
+    if (!room) {
+      complain(
+          fmt::format("gnomon conform: {}: mappings of more than {} GiB are more than the simulated guest has\n",
+                      path_, most_room));
+      return false;
+    }
     std::string text = fmt::format(
         "title = \"conformance\"\n[machine]\nprofile = \"{}\"\n[hypervisor]\nkind = \"kvm\"\n[guest]\nkernel = "
         "\"{}\"\n"
-        "vcpus = {}\nmemory = \"4GiB\"\ncmdline = \"{}\"\n[iommu]\ndevice = \"{}\"\n",
-        options_.machine, kernel_, vcpus, cmdline, conform::name_of(*identity_.unit));
+        "vcpus = {}\nmemory = \"{}GiB\"\ncmdline = \"{}\"\n[iommu]\ndevice = \"{}\"\n",
+        options_.machine, kernel_, vcpus, *room, cmdline, conform::name_of(*identity_.unit));
     text += "[workload.map_benchmark]\n";
     auto resolved = resolve(text);
     if (!resolved) return false;
@@ -137,13 +144,29 @@ class Preparation {
     if (identity_.unit == Unit::intel_iommu)
       out.configuration.intel_device.caching_mode = identity_.caching_mode.value_or(false);
     if (identity_.unit == Unit::virtio_iommu)
-      out.configuration.iommu_page_sizes = ~(page_size - 1);  // QEMU's default
+      out.configuration.iommu_page_sizes =
+          identity_.page_sizes != 0 ? identity_.page_sizes : ~(page_size - 1);  // QEMU's default
     const bool lazy = out.configuration.guest.deferred;
     const bool cm = identity_.unit == Unit::intel_iommu && identity_.caching_mode.value_or(false);
     out.guest = fmt::format(
         "Linux {} (as {}), {}{}, {}, {} CPUs", identity_.kernel.empty() ? kernel_ : identity_.kernel, kernel_,
         conform::name_of(*identity_.unit), cm ? " with caching mode" : "", lazy ? "lazy" : "strict", vcpus);
     return true;
+  }
+
+  static constexpr std::uint64_t most_room = 512;  // GiB
+
+  /// The simulated guest needs room beside the trace's buffers, whatever the recorded one had. In GiB.
+  static std::optional<std::uint64_t> room_for(const conform::Recording& recording) {
+    constexpr std::uint64_t least = 4;
+    std::vector<guest::Run> runs;
+    for (const conform::RecordedMapping& mapping : recording.mappings) {
+      if (mapping.bytes >> 30 >= most_room) return std::nullopt;
+      for (const gtrace::Run& run : mapping.runs) runs.push_back({Gpa{run.address}, run.bytes});
+    }
+    const std::uint64_t gib = (guest::RecordedMemory::bytes_for(runs) >> 30) + 1;
+    if (gib >= most_room) return std::nullopt;
+    return std::max(least, std::bit_ceil(gib + gib / 2));
   }
 
   std::optional<scenario::ResolvedScenario> resolve(const std::string& text) const {
@@ -160,8 +183,9 @@ class Preparation {
     const auto job = conform::job_of_report(intake.beside("fio.out"));
     if (job && conform::is_sequence(*job) && out.recording.unnamed == 0) {
       conform::Recording theirs = conform::recording_of_job(*job, out.recording, out.job_difference);
-      out.driven_by = fmt::format("the fio job alone: {}, {} I/Os of {} bytes", fio::to_string(job->pattern),
-                                  theirs.mappings.size(), job->block_size.write);
+      out.driven_by = fmt::format(
+          "the fio job alone: {}, {} I/Os of {} bytes; fio's {} moves between CPUs as recorded",
+          fio::to_string(job->pattern), theirs.mappings.size(), job->block_size.write, moves_between_cpus(theirs));
       if (out.job_difference.empty()) out.recording = std::move(theirs);
     }
     const scenario::GuestConfiguration& g = out.configuration.guest;
@@ -179,6 +203,17 @@ class Preparation {
     auto script = std::make_shared<guest::ReplayScript>(out.schedule.script);
     for (const guest::PageRange& range : options.reserved) script->occupied.push_back(range);
     out.configuration.benchmark = guest::ReplaySpec{std::move(script), guest::ReplayPacing::ordered, 1'000'000};
+  }
+
+  static std::size_t moves_between_cpus(const conform::Recording& recording) {
+    std::size_t moves = 0;
+    const conform::RecordedStep* before = nullptr;
+    for (const conform::RecordedStep& step : recording.steps) {
+      if (step.kind != conform::RecordedStep::Kind::map) continue;
+      moves += before != nullptr && before->cpu != step.cpu;
+      before = &step;
+    }
+    return moves;
   }
 
   const std::string& path_;

@@ -6,7 +6,9 @@
 namespace gnomon::guest {
 
 namespace {
-constexpr std::uint64_t whole_pages(std::uint64_t bytes) { return (bytes + page_size - 1) & ~(page_size - 1); }
+constexpr std::uint64_t whole_pages(std::uint64_t bytes) {
+  return (bytes + page_size - 1) & ~(page_size - 1);
+}
 constexpr std::uint64_t walk_levels = 4;  // of iova_to_phys
 }  // namespace
 
@@ -132,10 +134,11 @@ void TranslatedDma::reap(Cpu& cpu, unsigned queue) {
   });
 }
 
-void TranslatedDma::expired(Cpu& cpu) {
+void TranslatedDma::flush_timer_fired(Cpu& cpu, std::uint32_t left) {
   queue_->timer_fired();
   flush(cpu, trace::FlushCause::timer);
   for (unsigned queue = 0; queue < queue_->queues(); ++queue) {
+    if (queue < 32 && (left >> queue & 1) != 0) continue;
     InterruptsOff off(cpu);
     LockGuard guard(queue_locks_[queue], cpu.processor());
     reap(cpu, queue);

@@ -68,8 +68,10 @@ class TranslatedDma final : public DmaDevice, private Timer {
   /// there. map_at() frees the IOVA where it fails. Both return an errno.
   int allocate(Cpu& cpu, std::uint64_t bytes, Iova& iova);
   int map_at(Cpu& cpu, Iova iova, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping);
-  /// fq_flush_timeout on this CPU: what the timer does when it fires by itself.
-  void flush_timer_fired(Cpu& cpu) { expired(cpu); }
+  /// fq_flush_timeout on this CPU: what the timer does when it fires by itself. Bit n of `left`: CPU n frees what
+  /// is in its queue itself, with its next unmap, as it does where that comes before the timer's turn at this
+  /// queue.
+  void flush_timer_fired(Cpu& cpu, std::uint32_t left = 0);
   /// iova_depot_work_func on this CPU, likewise.
   void depot_work_ran(Cpu& cpu, unsigned size_class) { depot_trims_.at(size_class).expired(cpu); }
 
@@ -93,7 +95,7 @@ class TranslatedDma final : public DmaDevice, private Timer {
   void flush(Cpu& cpu, trace::FlushCause cause);
   void reap(Cpu& cpu, unsigned queue);
   void free_iova(Cpu& cpu, std::uint64_t pfn, std::uint64_t pages);
-  void expired(Cpu& cpu) override;
+  void expired(Cpu& cpu) override { flush_timer_fired(cpu); }
   void charge(Cpu& cpu, const IovaAllocation& allocation);
 
   IommuDomain& domain_;

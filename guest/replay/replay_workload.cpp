@@ -157,7 +157,7 @@ bool ReplayWorkload::ready(const ReplayStep& step) const {
 
 void ReplayWorkload::perform(Cpu& cpu, const ReplayStep& step) {
   using Kind = ReplayStep::Kind;
-  if (step.kind == Kind::flush_timer) return translated_->flush_timer_fired(cpu);
+  if (step.kind == Kind::flush_timer) return translated_->flush_timer_fired(cpu, step.mapping);
   if (step.kind == Kind::depot_trim) return translated_->depot_work_ran(cpu, step.mapping);
   Mapping& mapping = mappings_[step.mapping];
   switch (step.kind) {

@@ -31,7 +31,8 @@ struct ReplayStep {
     unmap,
     allocate,     ///< the mapping has its IOVA already here, its `map` follows: an interrupt came between (ordered
                   ///< only)
-    flush_timer,  ///< the flush queue's timer fires on this CPU (ordered only; it fires by no clock then)
+    flush_timer,  ///< the flush queue's timer fires on this CPU (ordered only; it fires by no clock then);
+                  ///< bit n of `mapping`: CPU n frees what is in its queue itself
     depot_trim,   ///< the delayed work of a depot of magazines runs (likewise); `mapping` is its size class
   };
   Kind kind = Kind::map;

@@ -31,9 +31,9 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
-std::optional<std::uint64_t> number(std::string_view text) {
+std::optional<std::uint64_t> number(std::string_view text, int base = 10) {
   std::uint64_t value = 0;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value, base);
   if (read.ec != std::errc{} || read.ptr == text.data()) return std::nullopt;
   return value;
 }
@@ -88,6 +88,9 @@ GuestIdentity identify(const std::string& command, const std::string& console) {
       out.kernel = line.substr(at + 7, line.find(' ', at) - at - 7);
     if (line.rfind("@@GROUP", 0) == 0 && line.find("type=DMA") != std::string::npos)
       out.lazy = out.lazy.value_or(false) || line.find("type=DMA-FQ") != std::string::npos;
+    constexpr std::string_view mask = "page mask: 0x";  // virtio-iommu.c at probe
+    if (const std::size_t at = line.find(mask); at != std::string::npos)
+      out.page_sizes = number(std::string_view{line}.substr(at + mask.size()), 16).value_or(0);
     constexpr std::string_view banner = "Linux version ";
     if (const std::size_t at = line.find(banner); at != std::string::npos && out.kernel.empty())
       out.kernel = line.substr(at + banner.size(), line.find(' ', at + banner.size()) - at - banner.size());

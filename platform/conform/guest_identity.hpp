@@ -18,6 +18,7 @@ struct GuestIdentity {
   std::optional<bool> lazy;          ///< the domains of the devices are DMA-FQ
   unsigned vcpus = 0;                ///< 0: not known
   std::uint64_t memory = 0;          ///< bytes; 0: not known
+  std::uint64_t page_sizes = 0;      ///< a bit each, as a virtio-iommu offers them; 0: not known
   std::string cmdline;               ///< of the kernel, only what concerns its IOMMU
 };
 

@@ -71,6 +71,11 @@ class Writer {
     if (s.overtaken != 0)
       out_.text +=
           fmt::format("    {} allocated before a map of another CPU whose event came first\n", s.overtaken);
+    if (s.delayed_flushes + s.left_queues != 0)
+      out_.text += fmt::format(
+          "    {} flushes began after unmaps of another CPU; {} times a CPU freed what was in its queue before the "
+          "timer came to it\n",
+          s.delayed_flushes, s.left_queues);
     if (s.depot_trims != 0)
       out_.text += fmt::format(
           "    {} magazines of a depot went back to the tree, {} of them at another time than their delay's end\n",

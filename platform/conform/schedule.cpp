@@ -55,6 +55,8 @@ class Explainer {
   static constexpr std::size_t spacing = 1024;                                     // steps between copies
   static constexpr std::size_t copies = 4;
   static constexpr std::size_t farthest_trim = 256;
+  static constexpr std::size_t longest_delay = 32;  // steps
+  static constexpr std::uint64_t most_subsets = 64;
 
   static std::uint64_t pages_of(const RecordedStep& step, const Recording& recording) {
     return guest::iova_pages_taken(recording.mappings[step.mapping].bytes >> page_shift);
@@ -109,8 +111,8 @@ class Explainer {
   }
 
   bool mend(Hypothesis& h, const Trial& failed) {
-    return let_overtaken_allocate(h, failed) || allocate_earlier(h, failed) || move_trim(h, failed) ||
-           fire_before(h, failed);
+    return let_overtaken_allocate(h, failed) || allocate_earlier(h, failed) || leave_queues(h, failed) ||
+           delay_flush(h, failed) || move_trim(h, failed) || fire_before(h, failed);
   }
 
   struct Place {
@@ -183,6 +185,45 @@ class Explainer {
     return false;
   }
 
+  bool is_timer(std::size_t step, const Hypothesis& h) const {
+    const Kind kind = recording_.steps[step].kind;
+    return kind == Kind::flush_timer || kind == Kind::flush_seen || h.timers.contains(step);
+  }
+
+  // A timer frees what is in the queues one after the other; a CPU's own unmap may come before its queue's turn.
+  bool leave_queues(Hypothesis& h, const Trial& failed) {
+    for (const std::size_t flush : failed.last_flushes()) {
+      if (flush == Trial::none || !is_timer(flush, h) || h.left.contains(flush)) continue;
+      const unsigned own = recording_.steps[flush].cpu;
+      const std::uint64_t cpus = std::min(options_.cpus, 32U);
+      const std::uint64_t all = (std::uint64_t{1} << cpus) - 1;
+      const std::uint64_t others = own < 32 ? all & ~(std::uint64_t{1} << own) : all;
+      for (std::uint64_t left = others, tried = 0; left != 0 && tried < most_subsets;
+           left = (left - 1) & others, ++tried) {
+        h.left[flush] = left;
+        if (accepted(again(flush, failed), flush, failed)) return true;
+      }
+      h.left.erase(flush);
+    }
+    return false;
+  }
+
+  // A flush begins after the event of the unmap or timer that it is of; what other CPUs unmap until then goes with
+  // it.
+  bool delay_flush(Hypothesis& h, const Trial& failed) {
+    for (const std::size_t flush : failed.last_flushes()) {
+      if (flush == Trial::none || h.late.contains(flush)) continue;
+      const unsigned cpu = recording_.steps[flush].cpu;
+      for (std::size_t at = flush + 2; at < std::min(steps_, flush + longest_delay); ++at) {
+        if (recording_.steps[at - 1].cpu == cpu) break;
+        h.take_effect_before(flush, at);
+        if (accepted(again(flush, failed), flush, failed)) return true;
+      }
+      h.take_effect_in_place(flush);
+    }
+    return false;
+  }
+
   // The depot's work is a work queue's: it waits for its CPU. Or jiffies were counted late, and it seems early.
   bool move_trim(Hypothesis& h, const Trial& failed) {
     const auto try_at = [&](std::size_t number, std::size_t step) {
@@ -228,6 +269,8 @@ class Explainer {
     s.free_before = h.seeds.size();
     for (const auto& [map, at] : h.early)
       ++(recording_.steps[at].cpu == recording_.steps[map].cpu ? s.interrupted : s.overtaken);
+    s.delayed_flushes = h.late.size();
+    s.left_queues = h.left.size();
     s.depot_trims = log.trims.size();
     s.moved_trims = h.trims.size();
     s.timer_flushes = log.timer_flushes;

@@ -76,18 +76,26 @@ Schedule script_of(const Recording& recording, const ScheduleOptions& options, c
   const auto put = [&](ReplayStep::Kind kind, unsigned cpu, std::uint32_t argument) {
     script.steps.push_back({kind, static_cast<std::uint16_t>(cpu), argument, Time{}, Time{}});
   };
+  const auto put_step = [&](std::size_t i) {
+    const RecordedStep& step = recording.steps[i];
+    if (log.timer_at[i]) {
+      const auto left = h.left.find(i);
+      put(ReplayStep::Kind::flush_timer, step.cpu,
+          left == h.left.end() ? 0 : static_cast<std::uint32_t>(left->second));
+    }
+    if (step.kind == Kind::map) put(ReplayStep::Kind::map, step.cpu, mapping_of[step.mapping]);
+    if (step.kind == Kind::unmap) put(ReplayStep::Kind::unmap, step.cpu, mapping_of[step.mapping]);
+  };
   auto trim = log.trims.begin();
   for (std::size_t i = 0; i < recording.steps.size(); ++i) {
-    const RecordedStep& step = recording.steps[i];
     for (; trim != log.trims.end() && trim->step == i; ++trim)
       put(ReplayStep::Kind::depot_trim, trim->cpu, trim->size_class);
     for (auto at = h.early_at.lower_bound(i); at != h.early_at.end() && at->first == i; ++at) {
       const RecordedStep& early = recording.steps[at->second];
       put(ReplayStep::Kind::allocate, early.cpu, mapping_of[early.mapping]);
     }
-    if (i < log.timer_at.size() && log.timer_at[i]) put(ReplayStep::Kind::flush_timer, step.cpu, 0);
-    if (step.kind == Kind::map) put(ReplayStep::Kind::map, step.cpu, mapping_of[step.mapping]);
-    if (step.kind == Kind::unmap) put(ReplayStep::Kind::unmap, step.cpu, mapping_of[step.mapping]);
+    for (auto at = h.late_at.lower_bound(i); at != h.late_at.end() && at->first == i; ++at) put_step(at->second);
+    if (!h.late.contains(i)) put_step(i);
   }
   return s;
 }

@@ -26,6 +26,23 @@ void Hypothesis::allocate_in_place(std::size_t map) {
   early.erase(known);
 }
 
+void Hypothesis::take_effect_before(std::size_t of, std::size_t step) {
+  take_effect_in_place(of);
+  late.emplace(of, step);
+  late_at.emplace(step, of);
+}
+
+void Hypothesis::take_effect_in_place(std::size_t of) {
+  const auto known = late.find(of);
+  if (known == late.end()) return;
+  for (auto [at, end] = late_at.equal_range(known->second); at != end; ++at) {
+    if (at->second != of) continue;
+    late_at.erase(at);
+    break;
+  }
+  late.erase(known);
+}
+
 std::vector<PageRange> occupied(const Hypothesis& h) {
   std::vector<PageRange> ranges;
   if (h.floor > top_page) return ranges;
@@ -77,10 +94,12 @@ bool Trial::run(std::size_t end, TrialLog* log) {
     const auto& early = hypothesis_->early_at;
     now_ns_ = recording_->steps[next_].time_ns;
     trim(next_);
+    const auto& late = hypothesis_->late_at;
+    for (auto at = late.lower_bound(next_); at != late.end() && at->first == next_; ++at) take_effect(at->second);
     for (auto at = early.lower_bound(next_); at != early.end() && at->first == next_; ++at)
       if (!allocate(at->second)) return false;
     if (hypothesis_->timers.contains(next_)) timer(next_, true);
-    if (!perform(next_)) return false;
+    if (!hypothesis_->late.contains(next_) && !take_effect(next_)) return false;
   }
   return true;
 }
@@ -95,11 +114,11 @@ bool Trial::allocate(std::size_t map) {
   return false;
 }
 
-bool Trial::perform(std::size_t i) {
+bool Trial::take_effect(std::size_t i) {
   const RecordedStep& step = recording_->steps[i];
   switch (step.kind) {
     case Kind::map: return hypothesis_->early.contains(i) || allocate(i);
-    case Kind::unmap: unmap(step); break;
+    case Kind::unmap: unmap(i); break;
     case Kind::flush_timer:
       if (options_->lazy) timer(i, false);
       awaits_flush_seen_ = true;
@@ -119,13 +138,20 @@ void Trial::free(unsigned cpu, std::uint64_t pfn, std::uint64_t pages) {
   if (!work.armed) work = {true, static_cast<std::uint16_t>(cpu), now_ns_ + trim_delay_ns_};
 }
 
-void Trial::unmap(const RecordedStep& step) {
+void Trial::flushed(std::size_t i) {
+  std::move_backward(flushes_.begin(), flushes_.end() - 1, flushes_.end());
+  flushes_.front() = i;
+}
+
+void Trial::unmap(std::size_t i) {
+  const RecordedStep& step = recording_->steps[i];
   const std::uint64_t pages = step.bytes >> page_shift;
   if (!options_->lazy) return free(step.cpu, step.iova >> page_shift, pages);
   reap(step.cpu, step.cpu);
   while (queue_.needs_flush(step.cpu)) {
     queue_.begin_flush();
     queue_.end_flush();
+    flushed(i);
     if (log_ != nullptr) ++log_->full_flushes;
     awaits_flush_seen_ = true;
     reap(step.cpu, step.cpu);
@@ -156,7 +182,10 @@ void Trial::timer(std::size_t i, bool unmarked) {
   queue_.timer_fired();
   queue_.begin_flush();
   queue_.end_flush();
-  for (unsigned queue = 0; queue < queue_.queues(); ++queue) reap(queue, step.cpu);
+  flushed(i);
+  const auto left = hypothesis_->left.find(i);
+  for (unsigned queue = 0; queue < queue_.queues(); ++queue)
+    if (left == hypothesis_->left.end() || queue >= 32 || (left->second >> queue & 1) == 0) reap(queue, step.cpu);
 }
 
 bool Trial::trim_pending() const {

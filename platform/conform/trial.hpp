@@ -33,6 +33,12 @@ struct Hypothesis {
   std::set<std::size_t> timers;                      // before these the timer fires, by no mark of the trace
   std::map<std::size_t, std::size_t> trims;          // by number of the trim: the step before which it ran
 
+  std::map<std::size_t, std::size_t> late;          // unmaps and timers: the step before which they took effect
+  std::multimap<std::size_t, std::size_t> late_at;  // the same by step
+  std::map<std::size_t, std::uint64_t> left;  // by timer's step: CPUs that freed what was in their queue first
+
+  void take_effect_before(std::size_t of, std::size_t step);
+  void take_effect_in_place(std::size_t of);
   void allocate_before(std::size_t map, std::size_t step);
   void allocate_in_place(std::size_t map);
 };
@@ -69,7 +75,11 @@ class Trial {
   std::size_t failed() const { return failed_; }  ///< the map
   std::uint64_t got() const { return got_; }      ///< bytes
   std::size_t trims() const { return trims_; }    ///< magazines the depot's work has returned so far
-  bool trim_pending() const;                      ///< the depot's work is under way and will find too much
+  /// The steps whose unmap or timer flushed last, the newest first.
+  const std::array<std::size_t, 4>& last_flushes() const { return flushes_; }
+  bool trim_pending() const;  ///< the depot's work is under way and will find too much
+
+  static constexpr std::size_t none = ~std::size_t{0};
 
  private:
   struct Work {
@@ -80,8 +90,9 @@ class Trial {
 
   void put_seeds();
   bool allocate(std::size_t map);
-  bool perform(std::size_t i);
-  void unmap(const RecordedStep& step);
+  bool take_effect(std::size_t i);
+  void unmap(std::size_t i);
+  void flushed(std::size_t i);
   void free(unsigned cpu, std::uint64_t pfn, std::uint64_t pages);
   void reap(unsigned queue, unsigned cpu);
   void timer(std::size_t i, bool unmarked);
@@ -95,6 +106,7 @@ class Trial {
   guest::DmaIovaPolicy policy_;
   guest::FlushQueue queue_;
   std::array<Work, guest::iova_size_classes> works_{};
+  std::array<std::size_t, 4> flushes_{none, none, none, none};
   std::size_t next_ = 0, failed_ = 0, trims_ = 0;
   std::uint64_t got_ = 0, now_ns_ = 0, armed_ns_ = 0, trim_delay_ns_ = 0;
   bool awaits_flush_seen_ = false, seeded_ = true;

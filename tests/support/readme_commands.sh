@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# readme_commands.sh FILE: runs, here, each command of FILE's ```sh blocks that starts with ./gnomon,
+# readme_commands.sh FILE: runs, here, each command of FILE's ```sh blocks that starts with ./gnomon or gnomon,
 # and closes with `N passed, N failed`. Not run: a line marked `# not in CI`, and plain `./gnomon test`, which
 # .ci/run has run by then. A backslash at the end of a line joins it to the next.
 set -euo pipefail
@@ -16,7 +16,7 @@ lines=$(awk '
   line == ""              { sub(/^ +/, "") }
   sub(/\\$/, "")          { line = line $0; next }
                           { line = line $0 }
-  line ~ /^\.\/gnomon( |$)/ && line !~ /# not in CI/ && line !~ /^\.\/gnomon test *(#.*)?$/ { print line }
+  line ~ /^(\.\/)?gnomon( |$)/ && line !~ /# not in CI/ && line !~ /^\.\/gnomon test *(#.*)?$/ { print line }
                           { line = "" }' "$readme")
 
 commands=()

@@ -10,12 +10,14 @@ TEST_CASE("QEMU's command line and the console tell the guest") {
   const GuestIdentity id = identify(
       "qemu-system-x86_64 -M q35 -smp 2 -m 1024 -append 'quiet intel_iommu=on iommu.strict=0 wl=x' "
       "-device intel-iommu,caching-mode=on,intremap=off -device nvme,drive=n\n",
-      "noise\n@@INFO kernel=6.12.95+deb12-amd64 cmdline=x\n@@GROUP 0 type=DMA devs=a\n@@GROUP 1 type=DMA-FQ "
+      "noise\nvirtio_iommu virtio0: page mask: 0x40201000\n@@INFO kernel=6.12.95+deb12-amd64 cmdline=x\n@@GROUP 0 "
+      "type=DMA devs=a\n@@GROUP 1 type=DMA-FQ "
       "devs=b\n");
   CHECK(id.kernel == "6.12.95+deb12-amd64");
   CHECK(id.unit == Unit::intel_iommu);
   CHECK(id.caching_mode == true);
   CHECK(id.lazy == true);
+  CHECK(id.page_sizes == 0x40201000);
   CHECK(id.vcpus == 2);
   CHECK(id.memory == std::uint64_t{1} << 30);
   CHECK(id.cmdline == "intel_iommu=on iommu.strict=0");

@@ -22,6 +22,7 @@ CASES = [
     ("virtio-beyond-the-caches", "virtio-iommu", "6.12", 1, 1024, False, "1m", 1, 2, []),
     ("virtio-lazy", "virtio-iommu", "6.12", 1, 1024, True, "64k", 1, 16, ["marks"]),
     ("virtio-lazy-unmarked", "virtio-iommu", "6.12", 1, 1024, True, "64k", 1, 16, []),
+    ("virtio-lazy-races", "virtio-iommu", "6.12", 2, 1024, True, "4k", 2, 16, ["marks", "dma=0000:00:03.0"]),
     ("intel-strict", "intel-iommu", "6.12", 2, 8192, False, "12k", 1, 4, ["cm=on"]),
     ("intel-6.1", "intel-iommu", "6.1", 1, 1024, False, "256k", 1, 4, ["cm=on"]),
     ("amd-odd", "amd-iommu", "6.12", 2, 1024, False, "20k", 1, 4, []),
@@ -35,7 +36,7 @@ def write_scenario(folder, case):
     (folder / "s.toml").write_text(
         f'title = "round trip"\n[machine]\nprofile = "intel-desktop-2023"\n[guest]\nkernel = "{kernel}"\nvcpus = {cpus}\n'
         f'memory = "{memory}MiB"\ncmdline = "iommu.strict={0 if lazy else 1}"\n[iommu]\ndevice = "{unit}"\n{sizes}'
-        '[[device]]\nmodel = "nvme"\n[workload]\nfio = "a.fio"\nruntime = "4ms"\n')
+        f'[[device]]\nmodel = "nvme"\n[workload]\nfio = "a.fio"\nruntime = "{"40ms" if lazy else "4ms"}"\n')
     (folder / "a.fio").write_text(
         f"[j]\nioengine=libaio\ndirect=1\nrw=randrw\nbs={block}\niodepth={depth}\nnumjobs={jobs}\n"
         "filename=/dev/nvme0n1\nsize=1g\n")

@@ -118,6 +118,31 @@ TEST_CASE("the depot gives magazines back to the tree after its delay, one at a 
   CHECK(explain(t.recording, o).depot_trims == 0);
 }
 
+TEST_CASE("a CPU may free what is in its queue before the timer comes to it") {
+  Trace t;
+  t.map(0, 0xfffff).map(1, 0xffffe).unmap(0, 0xfffff).unmap(1, 0xffffe).timer(0);
+  t.map(1, 0xffffd).unmap(1, 0xffffd);  // here CPU 1 frees 0xffffe, for itself
+  t.map(1, 0xffffe).map(0, 0xfffff);
+  const Schedule s = explain(t.recording, options(true));
+  CHECK_FALSE(s.mismatch);
+  CHECK(s.left_queues == 1);
+  const auto timer = std::find_if(s.script.steps.begin(), s.script.steps.end(), [](const ReplayStep& step) {
+    return step.kind == ReplayStep::Kind::flush_timer;
+  });
+  REQUIRE(timer != s.script.steps.end());
+  CHECK(timer->mapping == 0b10);
+}
+
+TEST_CASE("a flush may begin after what the trace shows behind its timer") {
+  Trace t;
+  t.map(0, 0xfffff).map(1, 0xffffe).unmap(0, 0xfffff).timer(0).unmap(1, 0xffffe);
+  t.map(0, 0xffffe).map(0, 0xfffff);  // both came back to CPU 0
+  const Schedule s = explain(t.recording, options(true));
+  CHECK_FALSE(s.mismatch);
+  CHECK(s.delayed_flushes == 1);
+  CHECK(s.free_before == 0);
+}
+
 TEST_CASE("an IOVA the allocator would never hand out is a mismatch") {
   Trace t;
   t.map(0, 0xfffff).unmap(0, 0xfffff).map(0, 0xfffff).unmap(0, 0xfffff).map(0, 0xffffe).map(0, 0x12345);

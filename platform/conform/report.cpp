@@ -55,15 +55,17 @@ class Writer {
     const auto parted =
         std::mismatch(s.iovas.begin(), s.iovas.begin() + static_cast<std::ptrdiff_t>(common), ours.begin());
     const auto equal = static_cast<std::size_t>(parted.first - s.iovas.begin());
-    if (equal == s.iovas.size() && equal == ours.size() && !s.mismatch) {
-      out_.text += fmt::format("  IOVAs: all {} equal", s.maps);
+    const bool all = equal == s.iovas.size() && equal == ours.size() && !s.mismatch;
+    if (all) {
+      out_.text += fmt::format("  IOVAs: all {} equal; ", s.maps);
     } else if (equal < common) {
       fail(fmt::format("IOVAs: the first difference is map {} of {}: recorded {:#x}, simulated {:#x}", equal,
                        s.maps, *parted.first, *parted.second));
     } else {
       fail(fmt::format("IOVAs: {} of {} maps were simulated", ours.size(), s.maps));
     }
-    out_.text += fmt::format("; {} free in magazines before the trace, {} allocated before an interrupt's unmaps\n",
+    if (!all) out_.text += "    ";
+    out_.text += fmt::format("{} free in magazines before the trace, {} allocated before an interrupt's unmaps\n",
                              s.free_before, s.interrupted);
     if (s.unknown_runs != 0)
       out_.text += fmt::format("  {} mappings whose physical runs the trace does not tell: taken as one each\n",

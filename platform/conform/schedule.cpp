@@ -36,7 +36,7 @@ class Explainer {
     }
     std::stable_sort(reached.begin(), reached.end(), [](auto& x, auto& y) { return x.first > y.first; });
     reached.resize(std::min(reached.size(), longer_looks));
-    std::pair<std::size_t, Hypothesis> best{0, h};
+    std::pair<std::size_t, Hypothesis> best{0, above(floors.front())};
     for (const auto& [to, n] : reached) {
       h = above(floors[n]);
       budget_ = longer_look;

@@ -87,9 +87,9 @@ void Trial::put_seeds() {
 }
 
 bool Trial::run(std::size_t end, TrialLog* log) {
-  if (!seeded_) return false;
   log_ = log;
   if (log != nullptr) log->timer_at.resize(recording_->steps.size());
+  if (!seeded_) return false;
   for (; next_ < end; ++next_) {
     const auto& early = hypothesis_->early_at;
     now_ns_ = recording_->steps[next_].time_ns;

@@ -151,6 +151,17 @@ TEST_CASE("an IOVA the allocator would never hand out is a mismatch") {
   CHECK(s.explained_maps < s.maps);
 }
 
+TEST_CASE("addresses that no allocator can have come to are a mismatch from the start") {
+  Trace t;
+  t.map(0, 0x40001).map(0, 0x40002).unmap(0, 0x40001);
+  for (RecordedMapping& mapping : t.recording.mappings) mapping.bytes = std::uint64_t{1} << 30;
+  for (RecordedStep& step : t.recording.steps) step.bytes = std::uint64_t{1} << 30;
+  const Schedule s = explain(t.recording, options(false));
+  REQUIRE(s.mismatch);
+  CHECK(s.explained_maps == 0);
+  CHECK(s.script.steps.size() == 3);
+}
+
 TEST_CASE("a lazy IOVA comes back with the timer, not before") {
   Trace with, without;
   with.map(0, 0xfffff).unmap(0, 0xfffff).map(0, 0xffffe).unmap(0, 0xffffe).timer(0).map(0, 0xffffe).map(0, 0xfffff);

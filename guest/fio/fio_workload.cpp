@@ -72,8 +72,10 @@ std::vector<WorkloadOutput> FioWorkload::outputs(Time now) const {
   report.elapsed_s = now / Time::s(1);
   report.jobs = jobs_;
   report.entries = fio::merge_entries(jobs_, statistics);
+  constexpr auto plus = fio::JsonFlavour::json_plus;
   std::vector<WorkloadOutput> files{{"fio.txt", fio::to_fio_text(report)},
-                                    {"fio.json", fio::write_fio_json(fio::to_fio_json(report))}};
+                                    {"fio.json", fio::write_fio_json(fio::to_fio_json(report))},
+                                    {"fio-plus.json", fio::write_fio_json(fio::to_fio_json(report, plus))}};
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     if (!threads_[i]->logs()) continue;
     for (auto& [name, text] : threads_[i]->logs()->files(static_cast<std::uint32_t>(i + 1)))

@@ -33,7 +33,7 @@ class FioWorkload final : public Workload {
   const std::vector<fio::JobSpec>& jobs() const { return jobs_; }
   /// From the first group's start to the end of the last, by the jobs' own limits; Time::max() where none is given.
   Time horizon() const override;
-  /// fio.txt and fio.json, as fio prints them.
+  /// fio.txt, fio.json and fio-plus.json (json+: with every bin), as fio prints them.
   std::vector<WorkloadOutput> outputs(Time now) const override;
 
   // For the threads.

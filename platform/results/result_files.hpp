@@ -19,7 +19,7 @@ void make_run_folders(const std::filesystem::path& root, const std::vector<std::
                       std::uint64_t first_seed, std::uint64_t repeat);
 
 /// summary.json (last), config.toml, and of each variant that ran config.toml and each run's exits.txt, fio.txt,
-/// fio.json and, if the sanitizer found something, findings.txt. Throws run::IoError.
+/// fio.json, fio-plus.json and, if the sanitizer found something, findings.txt. Throws run::IoError.
 void write_files(const std::filesystem::path& root, const ScenarioResult& result,
                  const scenario::ResolvedScenario& scenario);
 

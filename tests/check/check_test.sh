@@ -5,6 +5,7 @@
 set -euo pipefail
 gnomon=$1
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+repository=$PWD
 source tests/support/expect.sh
 export XDG_CACHE_HOME=$world/cache GNOMON_DATA=$world/data
 unset GITHUB_ACTIONS
@@ -113,6 +114,26 @@ expect_in "$said" 'page: strict: metric io.completed is "200", the golden transc
 mv page.golden.good page.golden
 check --quiet
 expect_equal "$code:$said" "0:2 as expected, 0 not"
+
+# A repository's own scenario: a constant of the machine, and the published figure it answers to.
+mkdir -p virtio-iommu
+cp "$repository"/scenarios/quickstart.{toml,golden} .
+cp "$repository"/scenarios/virtio-iommu/virtio-iommu-rfc.fio virtio-iommu/
+sed -i '/^fio_per_io /s/"450ns"/"9us"/' "$machine"
+cmp -s "$machine" "$world/machine" && fail "the constant is not there to be spoiled"
+check quickstart.toml
+expect_equal "$code" 1
+expect_in "$said" "quickstart: strict: io.lat_ns.mean / host: simulated 2.4" ", expected 8.82 ± 0.7" "quickstart.toml:" \
+  "source: J.-P. Brucker, single page randrw" 'quickstart: strict: metric io.completed is "' \
+  'the golden transcript says "' "quickstart.golden:"
+cp "$world/machine" "$machine"
+check quickstart.toml
+expect_equal "$code" 0
+sed -i.good '0,/^metric iotlb.refills.cold /s/^\(metric iotlb.refills.cold \).*/\1999/' quickstart.golden
+check quickstart.toml
+expect_equal "$code" 1
+expect_in "$said" 'metric iotlb.refills.cold is "' '", the golden transcript says "999" (' "quickstart.golden:"
+rm -r quickstart.* virtio-iommu
 
 # Outputs that cannot be written, scenarios that are not there or in error.
 check --junit "$world/absent/j.xml"

@@ -4,10 +4,13 @@ import collections
 import csv
 import io
 import json
+import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import unittest
+import xml.etree.ElementTree
 
 from world import World, main
 
@@ -69,6 +72,19 @@ class Outputs(World):
         self.assertEqual(counts["io_reaped"], self.metrics["io.completed_total"])
         self.assertEqual(counts["vm_exit"] > 0, self.metrics["exits.total"] > 0)
         self.assertEqual(counts["window_opened"], 1)
+
+    @needs("zstd", "zstd")
+    def test_picture_of_one_io(self):
+        tool = pathlib.Path(__file__).resolve().parents[2] / "tools" / "timeline_picture.py"
+        self.shell(sys.executable, tool, "trace.csv.zst", "timeline.svg")
+        picture = xml.etree.ElementTree.parse(self.results / "timeline.svg").getroot()
+        texts = [e.text or "" for e in picture.iter("{http://www.w3.org/2000/svg}text")]
+        for row in ("activity", "VM exits", "DMA API", "media"):
+            self.assertIn(row, texts)
+        steps = [text for text in texts if text.startswith("1 submitted 0.00")]
+        self.assertEqual(len(steps), 1)
+        for step in ("dispatched", "fetched", "completion posted", "completed", "reaped"):
+            self.assertIn(step, steps[0])
 
     @needs("fio_jsonplus_clat2csv", "fio")
     def test_json_plus(self):

@@ -153,6 +153,7 @@ class Checker {
       return in_error(checked, "the scenario is in error", diagnostics.render(), results::exit_bad_input);
     ExecutionOptions execution;
     execution.jobs = options_.jobs;
+    execution.stall_s = options_.stall_s;
     execution.quiet = options_.quiet;
     execution.transcript = true;
     execution.cache = &cache_;

@@ -40,6 +40,7 @@ struct CheckOptions {
   std::string markdown;
   std::string bench_json;
   unsigned jobs = 1;
+  unsigned stall_s = 120;  ///< as RunOptions::stall_s
   bool no_cache = false;
   bool update = false;
   bool quiet = false;

@@ -34,6 +34,14 @@ void hold_standard_streams() {
       static_cast<void>(::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY));
 }
 
+void add_stall(CLI::App& command, unsigned& seconds) {
+  command
+      .add_option("--stall", seconds,
+                  "end a variant that shows no progress for so many seconds of the host's time "
+                  "(default 120; 0: never)")
+      ->check(CLI::Range(0u, 86'400u));
+}
+
 void add_run(CLI::App& app, app::RunOptions& o) {
   CLI::App* run = app.add_subcommand("run", "run scenarios and report");
   run->add_option("SCENARIO", o.scenarios, "scenario files")->required();
@@ -52,10 +60,7 @@ void add_run(CLI::App& app, app::RunOptions& o) {
   run->add_flag("--check", o.check, "exit 1 if an expectation fails");
   run->add_flag("--json", o.json, "print the summary instead of the table");
   run->add_flag("--quiet", o.quiet, "print errors only");
-  run->add_option("--stall", o.stall_s,
-                  "end a variant that shows no progress for so many seconds of the host's time "
-                  "(default 120; 0: never)")
-      ->check(CLI::Range(0u, 86'400u));
+  add_stall(*run, o.stall_s);
   run->add_flag("--in-process", o.in_process, "simulate in this process, for debuggers; one variant");
 }
 
@@ -147,6 +152,7 @@ int main(int argc, char** argv) {
   check->add_option("--junit", check_options.junit, "write JUnit XML to this file");
   check->add_option("--markdown", check_options.markdown, "write a summary in Markdown to this file");
   check->add_option("--bench-json", check_options.bench_json, "write figures for trend tools, smaller is better");
+  add_stall(*check, check_options.stall_s);
   check->add_flag("--no-cache", check_options.no_cache, "simulate what has not changed since the last check too");
   check->add_flag("--update", check_options.update,
                   "write golden transcripts, and what files under bad/ are refused with, anew");

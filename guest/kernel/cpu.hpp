@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <vector>
 
 #include "guest/kernel/costs.hpp"
@@ -127,11 +128,13 @@ class Cpu {
   bool in_softirq_ = false;
 };
 
-/// Interrupts off for a scope (local_irq_save, spin_lock_irqsave).
+/// Interrupts off for a scope (local_irq_save, spin_lock_irqsave). On an exception's way out they stay off: LockGuard.
 class InterruptsOff {
  public:
   explicit InterruptsOff(Cpu& cpu) : cpu_(cpu) { cpu_.interrupts_off(); }
-  ~InterruptsOff() { cpu_.interrupts_on(); }
+  ~InterruptsOff() noexcept(false) {
+    if (std::uncaught_exceptions() == 0) cpu_.interrupts_on();
+  }
   InterruptsOff(const InterruptsOff&) = delete;
   InterruptsOff& operator=(const InterruptsOff&) = delete;
 

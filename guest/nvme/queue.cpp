@@ -34,15 +34,25 @@ NvmeDriver::Queue::Queue(NvmeDriver& driver, Cpu& cpu, std::uint16_t id, unsigne
   if (id == 0) return;
   // One PRP list a tag, from coherent memory: never mapped per I/O (dma_pool). 256 bytes hold 32 entries.
   const std::uint64_t list_bytes = driver.options_.max_transfer / page_size * nvme::prp_entry_bytes;
-  const Gpa lists = driver.pages_.allocate(list_bytes * depth);
-  const Iova lists_iova = map_coherent(cpu, driver.dma_, lists, list_bytes * depth);
-  tags_.resize(depth - 1);
-  for (unsigned i = 0; i < depth - 1; ++i) {
-    tags_[i].prp_list = lists + list_bytes * i;
-    tags_[i].prp_list_iova = lists_iova + list_bytes * i;
-    tags_[i].mapping.segments.reserve(16);
-    free_tags_.push_back(static_cast<std::uint16_t>(depth - 2 - i));
+  prp_lists_ = driver.pages_.allocate(list_bytes * depth);
+  prp_lists_iova_ = map_coherent(cpu, driver.dma_, prp_lists_, list_bytes * depth);
+  tags_.reserve(depth - 1);  // address space; what no I/O ever needed is never touched
+  free_tags_.reserve(depth - 1);
+}
+
+/// The tag given back last, else the lowest that was never used.
+std::uint16_t NvmeDriver::Queue::take_tag() {
+  if (free_tags_.empty()) {
+    const std::uint64_t offset = tags_.size() * (driver_.options_.max_transfer / page_size * nvme::prp_entry_bytes);
+    Tag& tag = tags_.emplace_back();
+    tag.prp_list = prp_lists_ + offset;
+    tag.prp_list_iova = prp_lists_iova_ + offset;
+    tag.mapping.segments.reserve(16);
+    return static_cast<std::uint16_t>(tags_.size() - 1);
   }
+  const std::uint16_t tag = free_tags_.back();
+  free_tags_.pop_back();
+  return tag;
 }
 
 void NvmeDriver::Queue::submit(Cpu& cpu, BlockRequest& request) {
@@ -77,12 +87,11 @@ std::span<const Run> NvmeDriver::Queue::runs_of(const Part& part, std::vector<Ru
 }
 
 bool NvmeDriver::Queue::start(Cpu& cpu, const Part& part) {
-  if (free_tags_.empty()) return false;
-  const std::uint16_t cid = free_tags_.back();
+  if (free_tags_.empty() && tags_.size() + 1 == depth_) return false;
+  const std::uint16_t cid = take_tag();  // before the map, which may let this CPU's interrupts run
   Tag& tag = tags_[cid];
   cpu.work(cpu.costs().nvme_submit);
   const bool write = part.request->direction == trace::Direction::write;
-  free_tags_.pop_back();  // taken before the map, which may let this CPU's interrupts run
   if (const int error = driver_.dma_.map(cpu, runs_of(part, tag.runs), DmaAccess{write, !write}, tag.mapping); error != 0) {
     free_tags_.push_back(cid);
     hold_back(cpu, part, error);

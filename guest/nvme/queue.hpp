@@ -39,6 +39,7 @@ class NvmeDriver::Queue final : public InterruptHandler, private Timer {
     Iova prp_list_iova;
   };
 
+  std::uint16_t take_tag();
   bool start(Cpu& cpu, const Part& part);
   std::uint64_t build_prps(Tag& tag, std::uint64_t& prp1);
   void finish(Cpu& cpu, const nvme::CompletionEntry& entry);
@@ -62,7 +63,9 @@ class NvmeDriver::Queue final : public InterruptHandler, private Timer {
   std::uint16_t tail_ = 0;
   std::uint16_t head_ = 0;
   bool phase_ = true;
-  std::vector<Tag> tags_;
+  Gpa prp_lists_;
+  Iova prp_lists_iova_;
+  std::vector<Tag> tags_;  // those used so far; never moves
   std::vector<std::uint16_t> free_tags_;
   std::deque<Part> waiting_;  // without a tag, or whose mapping failed
   std::uint64_t in_flight_ = 0;

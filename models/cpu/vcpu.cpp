@@ -7,7 +7,6 @@ namespace gnomon {
 
 namespace {
 constexpr std::size_t stack_bytes = 256 * 1024;  // interrupt on top of driver on top of hypervisor, with room
-constexpr Time longest_run_ahead = Time::us(100);  // a loop that waits for nothing still lets the kernel look around
 }
 
 Vcpu::Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& config, bool virtualised,
@@ -37,18 +36,11 @@ void Vcpu::execute() {
   }
 }
 
-/// Suspends the process only where somebody else is due before its own time: else nobody could tell the difference, and
-/// a context switch is most of what a step costs.
 void Vcpu::sync() {
   if (ahead_ == Time{}) return;
   const Time target = now();  // throws where the sum would leave the range of simulated time
   ahead_ = Time{};
-  const Time gap = target - kernel_time();
-  if (gap < longest_run_ahead && gap < from_sc(sc_core::sc_time_to_pending_activity())) {
-    detail::run_ahead = gap;
-  } else {
-    wait_until(target);
-  }
+  if (!run_ahead_to(target)) wait_until(target);
 }
 
 void Vcpu::meet_kernel() {
@@ -57,15 +49,13 @@ void Vcpu::meet_kernel() {
 }
 
 void Vcpu::wait_until(Time at) {
-  const Time gap = at - kernel_time();
-  detail::run_ahead = Time{};
-  wait(to_sc(gap));
+  wait_until_kernel(at);
   process_resumed();
   ++activations_;
 }
 
 void Vcpu::wait_for(sc_core::sc_event& event) {
-  detail::run_ahead = Time{};
+  meet_kernel_again();
   wait(event);
   process_resumed();
   ++activations_;

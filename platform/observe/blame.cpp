@@ -58,11 +58,6 @@ void Blame::on_event(Time at, const trace::Event& event) {
 // ---- processors
 // ------------------------------------------------------------------------------------------------------
 
-Blame::Cpu& Blame::cpu(std::uint32_t id) {
-  if (id >= cpus_.size()) cpus_.resize(std::size_t{id} + 1);
-  return cpus_[id];
-}
-
 Blame::Mark& Blame::mark_of(std::uint32_t id) {
   Io& io = ios_[id / 2];
   return id % 2 == 0 ? io.posting : io.completion;

@@ -118,7 +118,10 @@ class Blame final : public trace::Sink {
   template <class E>
   void on(std::uint64_t, const E&) {}
 
-  Cpu& cpu(std::uint32_t id);
+  Cpu& cpu(std::uint32_t id) {
+    if (id >= cpus_.size()) cpus_.resize(std::size_t{id} + 1);
+    return cpus_[id];
+  }
   void settle(Cpu& cpu, std::uint64_t now, Work outer);
   void settle_marks(Cpu& cpu, const WorkSums& before, std::uint64_t from);
   void forget_mark(Mark& mark, std::uint32_t id);

@@ -24,6 +24,11 @@ void CpuAccount::settle(std::uint64_t now, Work outer) {
   if (now <= settled_) return;
   WorkTimes& sums = in_interrupt ? sums_.interrupt : sums_.thread;
   const std::uint64_t length = now - settled_;
+  if (span_count_ == 0) {
+    sums[static_cast<std::size_t>(outer)] += length;
+    settled_ = now;
+    return;
+  }
   WorkTimes inner{};
   std::size_t kept = 0;
   for (std::size_t i = 0; i < span_count_; ++i) {

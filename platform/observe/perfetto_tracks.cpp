@@ -70,6 +70,13 @@ constexpr bool in_order() {
   return kinds.size() == static_cast<std::size_t>(Row::pinned) + 1;
 }
 static_assert(in_order(), "a row's kind is found by its enumerator");
+constexpr bool two_numbers_are_known() {
+  for (const Kind& kind : kinds) {
+    if ((kind.index == Index::two) != (kind.row == Row::queue || kind.row == Row::media)) return false;
+  }
+  return true;
+}
+static_assert(two_numbers_are_known(), "Tracks::near_place() tells these rows apart by both numbers");
 
 constexpr const Kind& kind_of(Row row) {
   return kinds[static_cast<std::size_t>(row)];
@@ -105,27 +112,25 @@ std::uint64_t Tracks::declare(Row row, std::uint32_t a, std::uint32_t b, std::ui
   return uuid;
 }
 
-Tracks::Lanes& Tracks::lanes(Row row, std::uint32_t a, std::uint32_t b) {
+Tracks::Lanes& Tracks::find(Row row, std::uint32_t a, std::uint32_t b) {
   const Kind& kind = kind_of(row);
   if (kind.index == Index::none) a = 0;
   if (kind.index != Index::two) b = 0;
   // 24 bits hold any queue of a device (16 bits in NVMe and virtio).
   const std::uint64_t key = (static_cast<std::uint64_t>(row) << 56) | (std::uint64_t{b & 0xffffff} << 32) | a;
-  Recent& recent = recent_[static_cast<std::size_t>(row)];
-  if (recent.lanes != nullptr && recent.key == key) return *recent.lanes;
-  if (const auto known = rows_.find(key); known != rows_.end()) {
-    recent = {key, &known->second};  // stays where it is: rows_ never erases
-    return known->second;
+  auto known = rows_.find(key);
+  if (known == rows_.end()) {
+    const std::uint64_t parent = kind.parent == row ? 0 : track(kind.parent, a, b);
+    known = rows_.try_emplace(key).first;
+    known->second.parent = parent;
+    known->second.lanes.push_back({declare(row, a, b, parent), 0});
   }
-  const std::uint64_t parent = kind.parent == row ? 0 : track(kind.parent, a, b);
-  Lanes& made = rows_[key];
-  made.parent = parent;
-  made.lanes.push_back({declare(row, a, b, parent), 0});
-  return made;
-}
-
-std::uint64_t Tracks::track(Row row, std::uint32_t a, std::uint32_t b) {
-  return lanes(row, a, b).lanes.front().track;
+  if (const std::size_t place = near_place(row, a, b); place < most_near) {
+    std::vector<Lanes*>& near = near_[static_cast<std::size_t>(row)];
+    if (place >= near.size()) near.resize(place + 1);
+    near[place] = &known->second;  // stays where it is: rows_ never erases
+  }
+  return known->second;
 }
 
 std::optional<Tracks::Place> Tracks::place(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t began,

@@ -76,7 +76,9 @@ class Tracks {
   /// Empty: every lane of the row is busy beyond `ended`; the slice cannot be drawn.
   std::optional<Place> place(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t began, std::uint64_t ended);
   /// The row's only track, for instants and counters, and as a parent.
-  std::uint64_t track(Row row, std::uint32_t a = 0, std::uint32_t b = 0);
+  std::uint64_t track(Row row, std::uint32_t a = 0, std::uint32_t b = 0) {
+    return lanes(row, a, b).lanes.front().track;
+  }
 
   std::string name_of(Row row, std::uint32_t a, std::uint32_t b = 0) const;
   std::uint64_t cut() const { return cut_; }  ///< slices shortened or left out because every lane was busy
@@ -93,18 +95,25 @@ class Tracks {
     std::vector<Lane> lanes;
   };
 
-  struct Recent {
-    std::uint64_t key = 0;
-    Lanes* lanes = nullptr;
-  };
+  static constexpr std::size_t most_near = 4096;
 
-  Lanes& lanes(Row row, std::uint32_t a, std::uint32_t b);
+  /// Rows with small numbers, which is all of them but for the oddest machines, are found without a search.
+  static std::size_t near_place(Row row, std::uint32_t a, std::uint32_t b) {
+    if (row == Row::queue || row == Row::media) return a < 32 ? std::size_t{b} * 32 + a : most_near;
+    return a;
+  }
+  Lanes& lanes(Row row, std::uint32_t a, std::uint32_t b) {
+    const std::vector<Lanes*>& near = near_[static_cast<std::size_t>(row)];
+    const std::size_t place = near_place(row, a, b);
+    return place < near.size() && near[place] != nullptr ? *near[place] : find(row, a, b);
+  }
+  Lanes& find(Row row, std::uint32_t a, std::uint32_t b);
   std::uint64_t declare(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t parent);
 
   Writer& writer_;
   const Names& names_;
-  std::unordered_map<std::uint64_t, Lanes> rows_;                           // looked up only, never walked
-  std::array<Recent, static_cast<std::size_t>(Row::pinned) + 1> recent_{};  // the last of each kind
+  std::unordered_map<std::uint64_t, Lanes> rows_;  // looked up only, never walked
+  std::array<std::vector<Lanes*>, static_cast<std::size_t>(Row::pinned) + 1> near_;  // into rows_, by near_place()
   std::uint64_t next_uuid_ = 1;
   std::uint64_t cut_ = 0;
 };

@@ -12,7 +12,7 @@
 
 namespace gnomon::observe::perfetto {
 
-/// One key and value shown beside an event. A pointer is shown in hexadecimal.
+/// One key and value shown beside an event. A pointer is shown in hexadecimal. Names of keys are numbered below 128.
 struct Annotation {
   enum class Kind : std::uint8_t { number, pointer, truth };
   std::uint64_t name_iid;
@@ -65,14 +65,16 @@ class Writer {
 
  private:
   void event(int type, std::uint64_t track, std::uint64_t at, const Label& label, std::int64_t value);
-  void flush_if_full();
+  void append_packet();
+  void make_room(std::size_t bytes);
   void flush();
   void fail(int error_number);
 
   std::filesystem::path path_;
   std::filesystem::path part_;
-  std::string buffer_;
-  std::vector<char> scratch_;  ///< the event in the making
+  std::string packet_;        ///< the descriptor in the making
+  std::vector<char> buffer_;  ///< what the file does not have yet: the first used_ bytes
+  std::size_t used_ = 0;
   std::error_code error_;
   int file_ = -1;
 };

@@ -86,9 +86,9 @@ void Sanitizer::on_event(Time at, const trace::Event& event) {
 
 std::uint64_t Sanitizer::total() const { return std::accumulate(counts_.begin(), counts_.end(), std::uint64_t{0}); }
 
-Sanitizer::Domain& Sanitizer::domain(std::uint32_t id) {
+Sanitizer::Domain& Sanitizer::make_domain(std::uint32_t id) {
   if (id >= domains_.size()) domains_.resize(id + 1);
-  if (!domains_[id]) domains_[id] = std::make_unique<Domain>();
+  domains_[id] = std::make_unique<Domain>();
   return *domains_[id];
 }
 
@@ -248,7 +248,13 @@ void Sanitizer::on(Time at, const trace::ShadowUnmapped& e) {
 }
 
 void Sanitizer::on(Time at, const trace::RequestServed& e) {
-  if (e.type != trace::RequestType::map && e.type != trace::RequestType::unmap) return;
+  if (e.type != trace::RequestType::map && e.type != trace::RequestType::unmap) {
+    // Where the shadow follows the guest's tables, not its requests, the guest may have changed them again meanwhile:
+    // what such a command touched is held against nothing, least of all against a later request.
+    using enum trace::RequestType;
+    if (e.type == invalidate || e.type == wait || e.type == configure) touched_.clear();
+    return;
+  }
   for_pages(e.domain, e.iova, e.bytes, [](std::uint64_t, Page& page) {
     if (page.requests > 0) --page.requests;
   });

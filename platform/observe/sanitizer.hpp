@@ -86,7 +86,10 @@ class Sanitizer final : public trace::Sink {
     std::uint64_t pages;
   };
 
-  Domain& domain(std::uint32_t id);
+  Domain& domain(std::uint32_t id) {
+    return id < domains_.size() && domains_[id] ? *domains_[id] : make_domain(id);
+  }
+  Domain& make_domain(std::uint32_t id);
   template <class F>
   void for_pages(std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes, F&& visit);
   void raise(Time at, trace::Verdict verdict, std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Simulated time that stands still, runs out, or ends with a process of ours.
+#include "guest/kernel/cpu.hpp"
+#include "models/cpu/core/lock.hpp"
 #include "tests/module/vcpu_bench.hpp"
 
 namespace gnomon::test {
@@ -71,6 +73,35 @@ TEST_CASE("what the software throws comes out as it was") {
           cpu.sync();
         }) == TimeOverflow().what());
   CHECK(failure_of([](Vcpu& cpu) { cpu.spend(Time::us(1)); }).empty());
+}
+
+/// A lock, and interrupts off, around `body` on CPU 0.
+std::string failure_under_a_lock(const std::function<void(guest::Cpu&)>& body) {
+  return failure_of([&body](Vcpu& vcpu) {
+    trace::Tracer tracer;
+    const guest::GuestCosts costs;
+    guest::Cpu cpu(vcpu, costs, guest::CpuOptions{}, tracer);
+    Lock lock(0, LockKind::queued, LockCosts{}, RandomStream(1, "lock"), tracer);
+    vcpu.spend(Time::ns(5));
+    vcpu.sync();
+    const guest::InterruptsOff off(cpu);
+    const LockGuard guard(lock, vcpu);
+    body(cpu);
+  });
+}
+
+TEST_CASE("time that runs out under a lock is an error like any other, wherever it does") {
+  const Time nearly_all = Time::max() - Time::ns(10);
+  CHECK(failure_under_a_lock([](guest::Cpu&) {}).empty());
+  CHECK(failure_under_a_lock([&](guest::Cpu& cpu) {  // by the work itself, with much of it not synced
+          cpu.processor().spend(nearly_all);
+          cpu.processor().spend(nearly_all);
+        }) == TimeOverflow().what());
+  CHECK(failure_under_a_lock([&](guest::Cpu& cpu) {  // by the release: it syncs
+          cpu.processor().spend(nearly_all);
+          cpu.processor().spend(Time::ns(8));
+        }) == TimeOverflow().what());
+  CHECK(failure_under_a_lock([](guest::Cpu&) { throw std::bad_alloc(); }) == std::bad_alloc().what());
 }
 
 TEST_CASE("an interrupt to a processor that is not there is an error") {

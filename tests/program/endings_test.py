@@ -100,6 +100,14 @@ class Endings(World):
         self.assertEqual(status, "watchdog")
         self.assertIn("no progress for 1 s", explanation)
 
+    def test_check_too_ends_a_variant_that_hangs(self):
+        self.scenario("small", "1000s", SCENARIO.partition('[[variant]]\nname = "second"')[0])
+        process = self.start("check", "small.toml", "--no-cache", "--stall", "1")
+        os.kill(self.children_of(process, 1)[0], signal.SIGSTOP)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 3, out + err)
+        self.assertIn("no progress for 1 s", out)
+
 
 if __name__ == "__main__":
     main()

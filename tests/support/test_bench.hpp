@@ -26,7 +26,7 @@ class Script final : public sc_core::sc_module {
     set_stack_size(256 * 1024);
   }
   void wait_until(Time at) {
-    wait(to_sc(at - kernel_time()));
+    wait_until_kernel(at);
     process_resumed();
   }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <vector>
 
 #include "models/base/random.hpp"
@@ -55,11 +56,14 @@ class Lock {
   Time acquired_at_;
 };
 
-/// Holds a lock for a scope.
+/// Holds a lock for a scope. An exception that leaves the scope ends the simulation: on its way no time may pass any
+/// more and no second one be thrown, so the lock stays as it is.
 class LockGuard {
  public:
   LockGuard(Lock& lock, Processor& processor) : lock_(lock), processor_(processor) { lock_.acquire(processor_); }
-  ~LockGuard() { lock_.release(processor_); }
+  ~LockGuard() noexcept(false) {
+    if (std::uncaught_exceptions() == 0) lock_.release(processor_);  // throws where simulated time runs out
+  }
   LockGuard(const LockGuard&) = delete;
   LockGuard& operator=(const LockGuard&) = delete;
 

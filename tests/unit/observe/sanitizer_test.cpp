@@ -104,6 +104,21 @@ TEST_CASE("a mapping that lives and dies as it should") {
   CHECK(b.verdicts() == "");
 }
 
+TEST_CASE("what an invalidation did to the shadow is not held against a later request") {
+  using trace::RequestType;
+  for (const RequestType type : {RequestType::invalidate, RequestType::wait, RequestType::configure}) {
+    Bench b;
+    b.tell(trace::MappingAdded{iova, gpa, page_size, 1, 0, 1, 1});
+    b.shadow();
+    b.served(type);
+    b.tell(trace::MappingRemoved{iova, page_size, 1, 0});  // its own invalidation is still to come
+    b.add(iova - page_size);
+    b.shadow(iova - page_size);
+    b.tell(trace::RequestServed{iova - page_size, page_size, 1, 0, RequestType::map, 0});
+    CHECK(b.verdicts() == "");
+  }
+}
+
 TEST_CASE("strict: the shadow outlives the unmap's return") {
   Bench b;
   b.map_whole();

@@ -94,6 +94,7 @@ bool wants_identity(const DomainIommu& iommu, const DomainDevice& device) {
     case IommuFamily::intel:
     case IommuFamily::smmuv3: return device.identity_quirk;
     case IommuFamily::virtio:
+    case IommuFamily::tegra:
     case IommuFamily::s390: return false;
   }
   return false;
@@ -103,6 +104,7 @@ bool can_defer_flush(const DomainKernel& kernel, const DomainIommu& iommu, const
   switch (iommu.driver) {
     case IommuFamily::virtio: return kernel.virtio_deferred_flush;
     case IommuFamily::s390: return !device.ism;
+    case IommuFamily::tegra: return false;  // never offers DOMAIN_DMA_FQ: it invalidates within each unmap
     case IommuFamily::intel:
     case IommuFamily::amd:
     case IommuFamily::smmuv3: return true;

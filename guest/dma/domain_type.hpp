@@ -10,7 +10,7 @@
 namespace gnomon::guest {
 
 enum class Architecture : std::uint8_t { x86, arm64, s390 };
-enum class IommuFamily : std::uint8_t { intel, amd, virtio, s390, smmuv3 };
+enum class IommuFamily : std::uint8_t { intel, amd, virtio, s390, smmuv3, tegra };
 
 enum class DomainType : std::uint8_t { identity, dma, dma_fq };
 

@@ -29,6 +29,20 @@ void DmaMasterDriver::start(Cpu& cpu, std::span<const Segment> segments, std::ui
   write(cpu, reg::control, control::run | (into_memory ? control::write : 0) | (repeat ? control::repeat : 0), 4);
 }
 
+void DmaMasterDriver::flip(Cpu& cpu, std::span<const Segment> segments) {
+  for (const Segment& s : segments) {
+    write(cpu, reg::segment_iova, s.iova.value, 8);
+    write(cpu, reg::segment_bytes, s.bytes, 8);
+  }
+  cpu.processor().sync();
+  write(cpu, reg::update, 1, 4);
+}
+
+bool DmaMasterDriver::flipping(Cpu& cpu) {
+  cpu.processor().sync();
+  return read(cpu, reg::update, 4) != 0;
+}
+
 void DmaMasterDriver::stop(Cpu& cpu) {
   cpu.processor().sync();
   write(cpu, reg::control, 0, 4);

@@ -28,6 +28,9 @@ class DmaMasterDriver {
 
   /// Streams the segments, again and again if `repeat`, at `rate` bytes a second; `write`: into memory.
   void start(Cpu& cpu, std::span<const Segment> segments, std::uint64_t rate, bool write, bool repeat);
+  /// The segments take over when those under way have been streamed.
+  void flip(Cpu& cpu, std::span<const Segment> segments);
+  bool flipping(Cpu& cpu);  ///< not yet
   /// No request goes out afterwards; the caller may unmap.
   void stop(Cpu& cpu);
   bool running(Cpu& cpu);

@@ -199,6 +199,7 @@ void Metrics::add_guest(MetricValues& out) const {
     out.emplace_back("api.driver_map_calls", number(driver_calls_.map));
     out.emplace_back("api.driver_unmap_calls", number(driver_calls_.unmap));
   }
+  maintenance_.append(out, map_.count + unmap_.count, map_.ps + unmap_.ps + syncs_[index_of(trace::Sync::all)].ps);
   if (vfio_.map_ps > 0) {
     out.emplace_back("vfio.map_ns", number(vfio_.map_ps) * 1e-3);
     out.emplace_back("vfio.unmap_ns", number(vfio_.unmap_ps) * 1e-3);
@@ -294,6 +295,7 @@ MetricValues Metrics::values() const {
   add_guest(out);
   add_exits(out);
   add_hardware(out);
+  if (names_.streams) stream_.append(out, window().seconds(), dma_bytes_, faults_);
   add_locks(out);
   return out;
 }

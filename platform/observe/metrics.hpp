@@ -14,6 +14,8 @@
 #include "models/trace/tracer.hpp"
 #include "platform/observe/exit_reason_name.hpp"
 #include "platform/observe/invalidation_ledger.hpp"
+#include "platform/observe/maintenance_account.hpp"
+#include "platform/observe/stream_account.hpp"
 
 namespace gnomon::observe {
 
@@ -36,6 +38,7 @@ class Metrics final : public trace::Sink {
     std::vector<std::string> jobs;   ///< by fio thread: the name of its job
     unsigned cpus = 1;               ///< of the guest; higher numbers are host threads
     ExitSpelling exit_spelling = ExitSpelling::vmx;
+    bool streams = false;  ///< a dma-master is the workload
   };
 
   explicit Metrics(Names names);
@@ -92,6 +95,8 @@ class Metrics final : public trace::Sink {
     frames_ += e.frames;
   }
   void count(Time, const trace::DriverCallsMade& e) { driver_calls_ = e; }
+  void count(Time, const trace::SmmuMaintained& e) { maintenance_.add(e); }
+  void count(Time, const trace::StreamUnderrun& e) { stream_.add(e); }
   void count(Time at, const trace::VfioTornDown& e) { vfio_ = e; static_cast<void>(at); }
   void count(Time at, const trace::DmaBurst& e);
   void count(Time at, const trace::DmaFault& e);
@@ -123,6 +128,8 @@ class Metrics final : public trace::Sink {
   std::uint64_t stream_bytes_ = 0, packets_dropped_ = 0, retransmitted_ = 0, polls_ = 0, poll_packets_ = 0, frames_ = 0;
   trace::VfioTornDown vfio_{};
   trace::DriverCallsMade driver_calls_{};
+  MaintenanceAccount maintenance_;
+  StreamAccount stream_;
   std::uint64_t map_pages_ = 0, unmap_pages_ = 0, map_failures_ = 0;
   std::array<Sum, 4> syncs_{};
   std::array<std::uint64_t, 2> flushes_{};

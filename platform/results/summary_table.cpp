@@ -125,6 +125,25 @@ constexpr std::array vfio_columns{Column{"map", {"vfio.map_ns"}, time_text, {}},
                                   Column{"software walks", {"vfio.software_walks"}, whole, {}},
                                   invalidations};
 
+/// Where the IOMMU's driver tells what its maintenance takes: of a map or unmap.
+constexpr std::array maintained_columns{Column{"map", {"api.map_ns.mean"}, time_text, "api.map_calls"},
+                                        Column{"unmap", {"api.unmap_ns.mean"}, time_text, "api.unmap_calls"},
+                                        Column{"a call", {"api.call_ns.mean"}, time_text, {}},
+                                        Column{"TLB", {"api.tlb_ns.mean"}, time_text, {}},
+                                        Column{"read back", {"api.read_back_ns.mean"}, time_text, {}},
+                                        Column{"cleaning", {"api.cache_ns.mean"}, time_text, {}},
+                                        Column{"barriers", {"api.barrier_ns.mean"}, time_text, {}},
+                                        Column{"software", {"api.software_ns.mean"}, time_text, {}},
+                                        Column{"in all", {"sim.window_ns"}, time_text, {}}};
+constexpr std::array stream_columns{Column{"streamed", {"stream.bytes_per_s"}, bandwidth_text, {}},
+                                    Column{"refused", {"stream.refused"}, whole, {}},
+                                    Column{"underruns", {"stream.underruns"}, whole, {}},
+                                    Column{"maps", {"api.map_calls"}, whole, {}},
+                                    Column{"map", {"api.map_ns.mean"}, time_text, "api.map_calls"},
+                                    Column{"unmap", {"api.unmap_ns.mean"}, time_text, "api.unmap_calls"},
+                                    invalidations,
+                                    exits};
+
 /// The columns that matter to the workload, which is known by what its runs report.
 std::span<const Column> columns_of(const ScenarioResult& result) {
   const auto reported = [&](std::string_view metric) {
@@ -135,6 +154,8 @@ std::span<const Column> columns_of(const ScenarioResult& result) {
   if (reported("net.bits_per_s")) return iperf_columns;
   if (reported("vfio.map_ns")) return vfio_columns;
   if (reported("dma_api.rounds")) return map_benchmark_columns;
+  if (reported("stream.bytes_per_s")) return stream_columns;
+  if (reported("api.call_ns.mean")) return maintained_columns;
   if (reported("api.driver_map_calls")) return api_columns;
   return fio_columns;
 }

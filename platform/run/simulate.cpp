@@ -95,7 +95,7 @@ struct Observers {
 
   static observe::Metrics::Names metric_names(const Configuration& c, Platform& platform) {
     return {platform.locks().names(), wiring::GuestSystem::thread_names(c.jobs), c.guest.vcpus,
-            c.machine.exit_names};
+            c.machine.exit_names, std::holds_alternative<guest::DmaMasterSpec>(c.benchmark)};
   }
 
   static observe::SanitizerOptions sanitizer_options(const Configuration& c, Platform& platform) {
@@ -112,8 +112,12 @@ struct Observers {
   }
 
   static std::function<std::uint32_t(SourceId)> domain_finder(const Configuration& c) {
-    return [translated = c.guest.translated](SourceId source) -> std::uint32_t {
-      return translated ? source.value >> 8 : 0;
+    std::vector<SourceId> sources;
+    for (unsigned i = 0; c.guest.translated && i < c.devices.size(); ++i) sources.push_back(c.source_of(i));
+    return [sources = std::move(sources)](SourceId source) -> std::uint32_t {
+      for (std::uint32_t i = 0; i < sources.size(); ++i)
+        if (sources[i] == source) return i + 1;
+      return 0;
     };
   }
 

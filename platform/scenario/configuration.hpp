@@ -2,6 +2,7 @@
 // One variant of a scenario, resolved: everything a simulation needs, before any module exists.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,12 +14,14 @@
 #include "guest/iommu/domain.hpp"
 #include "guest/amd_iommu/behaviour.hpp"
 #include "guest/intel_iommu/behaviour.hpp"
+#include "guest/tegra_smmu/behaviour.hpp"
 #include "guest/virtio_iommu/driver.hpp"
 #include "models/cpu/core/lock.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "models/hypervisor/core/intel_iommu_config.hpp"
 #include "models/hypervisor/core/virtio_iommu_device.hpp"
 #include "models/memory/guest_ram.hpp"
+#include "models/spec/tegra_smmu/soc.hpp"
 #include "platform/scenario/machine_profile.hpp"
 #include "platform/scenario/workload_tables.hpp"
 
@@ -36,6 +39,9 @@ struct DeviceConfiguration {
   bool untrusted = false;  ///< firmware says that it is external-facing
 };
 
+/// The memory clients that dma-masters behind a Tegra SMMU are: one of each display head.
+inline constexpr std::array tegra_heads{tegra::client::display_0a, tegra::client::display_0a_b};
+
 /// Planted bugs, all off by default. Each is one switch somewhere in driver, hypervisor, IOMMU or device.
 struct Faults {
   guest::ViommuDriverFaults driver;
@@ -45,6 +51,8 @@ struct Faults {
   guest::IntelDriverFaults intel_driver;
   hypervisor::AmdviDeviceFaults amdvi;
   guest::AmdDriverFaults amd_driver;
+  guest::TegraDriverFaults tegra_driver;
+  guest::DmaMasterFaults dma_master;
   hypervisor::VfioFaults vfio;
   iommu::IommuFaults iommu;
   nvme::NvmeFaults nvme;
@@ -67,6 +75,7 @@ struct GuestConfiguration {
   guest::AmdDriverOptions amd;
   guest::IntelDriverOptions intel;
   bool intel_scalable = true;  ///< not intel_iommu=sm_off
+  guest::TegraFlush tegra_flush = guest::TegraFlush::before;
   PlainKind plain = PlainKind::vtd;
   const guest::FlushPolicy* plain_policy = guest::find_flush_policy("generic");
   bool report_request_errors = false;  ///< the driver returns the errors of queued requests
@@ -86,6 +95,13 @@ struct Configuration {
   std::vector<fio::JobSpec> jobs;  ///< fio's, where `benchmark` is empty
   BenchmarkSpec benchmark;
   Faults faults;
+
+  /// Whose requests a device's are: PCI 01:00.0, 02:00.0, …; of a Tegra, its memory client.
+  SourceId source_of(unsigned device) const {
+    if (machine.iommu.unit == iommu::UnitKind::tegra && devices[device].model == DeviceModel::dma_master)
+      return SourceId{tegra_heads.at(device).id};
+    return SourceId{static_cast<std::uint16_t>((device + 1) << 8)};
+  }
 };
 
 }  // namespace gnomon::scenario

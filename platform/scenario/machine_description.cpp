@@ -22,11 +22,6 @@ constexpr std::array unit_names{EnumName{"vtd", iommu::UnitKind::vtd}, EnumName{
                                 EnumName{"tegra-smmu", iommu::UnitKind::tegra},
                                 EnumName{"s390-pci", iommu::UnitKind::s390}};
 
-constexpr std::array soc_names{
-    EnumName{"tegra30", &tegra::tegra30}, EnumName{"tegra114", &tegra::tegra114},
-    EnumName{"tegra124", &tegra::tegra124}, EnumName{"tegra132", &tegra::tegra132},
-    EnumName{"tegra210", &tegra::tegra210}};
-
 void describe_cpu(Description& d, MachineProfile& m) {
   CpuConfig& c = m.cpu;
   d.constant("cpu.external_interrupt_exit", c.exits.external_interrupt,

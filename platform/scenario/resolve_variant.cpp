@@ -119,9 +119,10 @@ class VariantResolver {
     if (w.vfio) given.push_back("vfio");
     if (!w.trace.empty()) given.push_back("trace");
     if (w.iperf) given.push_back("iperf");
+    if (w.dma_master) given.push_back("dma_master");
     if (given.size() != 1) {
       error("workload", given.empty() ? "there is no workload" : fmt::format("more than one workload: {}", fmt::join(given, ", ")),
-            "accepted: one of fio, api, map_benchmark, vfio, iperf, trace");
+            "accepted: one of fio, api, map_benchmark, vfio, iperf, dma_master, trace");
       return false;
     }
     if (w.replay && w.trace.empty()) error("workload.replay", "there is no trace to replay", "see workload.trace");
@@ -137,6 +138,7 @@ class VariantResolver {
     if (w.api) out_.configuration.benchmark = api_spec(*w.api);
     if (w.vfio) choose_vfio(*w.vfio);
     if (w.iperf) choose_iperf(*w.iperf);
+    if (w.dma_master) choose_dma_master(*w.dma_master);
     if (!w.trace.empty()) choose_replay(w, places);
     return true;
   }
@@ -171,6 +173,28 @@ class VariantResolver {
     const auto& devices = out_.configuration.devices;
     if (devices.front().model != DeviceModel::nic)
       error("workload.iperf", "iperf needs a NIC, the first device", "model = \"nic\" in the first [[device]]");
+    out_.configuration.benchmark = spec;
+  }
+
+  void choose_dma_master(const guest::DmaMasterSpec& spec) {
+    if (out_.configuration.devices.front().model != DeviceModel::dma_master)
+      error("workload.dma_master", "a stream needs a dma-master, the first device",
+            "model = \"dma-master\" in the first [[device]]");
+    if (!translated())
+      error("workload.dma_master", "its frames are mapped by the IOMMU API, which needs an IOMMU that translates",
+            "see iommu.device and guest.cmdline");
+    for (const auto& [key, bytes] : {std::pair{"buffer", spec.buffer}, std::pair{"churn", spec.churn}}) {
+      if (bytes % page_size != 0)
+        error(fmt::format("workload.dma_master.{}", key),
+              fmt::format("{} is no multiple of 4KiB", config::format_quantity(bytes, config::Unit::bytes)));
+    }
+    constexpr std::uint64_t end = std::uint64_t{1} << 32;
+    if (spec.iova.value + spec.span() > end)
+      error("workload.dma_master.buffer",
+            fmt::format("frames and the buffer beside them take {}, and end above 4GiB",
+                        config::format_quantity(spec.span(), config::Unit::bytes)));
+    if (spec.buffer * (spec.flip ? 3 : 1) + spec.churn > file_.guest.memory / 2)
+      error("guest.memory", "the frames do not fit into half of the guest's memory");
     out_.configuration.benchmark = spec;
   }
 
@@ -235,16 +259,18 @@ class VariantResolver {
     for (std::size_t i = 0; i < file_.devices.size(); ++i) {
       const DeviceTable& device = file_.devices[i];
       const std::string path = fmt::format("device.{}", i);
-      if (device.model == DeviceModel::dma_master)
-        error(path + ".model",
-              fmt::format("'{}' is not built yet", device_names[static_cast<std::size_t>(device.model)].name),
-              "accepted: nvme, nic");
+      if (is_tegra() && device.model != DeviceModel::dma_master)
+        error(path + ".model", "behind a Tegra SMMU are clients of the memory controller, and no PCI devices",
+              "accepted: dma-master");
       if (device.model == DeviceModel::nic && !file_.machine.constants.has_nic)
         error(path + ".model", fmt::format("{} has no NIC", file_.machine.profile), "a machine with a [nic] table has one");
       if (virtualised && !device.assigned)
         error(path + ".assigned", "an emulated device is not built yet", "accepted: true");
     }
     if (file_.devices.size() > most) error("device", fmt::format("more than {} devices", most));
+    if (is_tegra() && file_.devices.size() > tegra_heads.size())
+      error("device", fmt::format("a Tegra has {} display heads", tegra_heads.size()));
+    if (file_.devices.empty() && is_tegra()) out_.configuration.devices = {{DeviceModel::dma_master, false}};
     if (file_.devices.empty()) return;
     out_.configuration.devices.clear();
     for (const DeviceTable& device : file_.devices) out_.configuration.devices.push_back({device.model, device.untrusted});
@@ -255,7 +281,7 @@ class VariantResolver {
     if (!is_built(i.device))
       return error("iommu.device",
                    fmt::format("'{}' is not built yet", iommu_names[static_cast<std::size_t>(i.device)].name),
-                   "accepted: none, plain, virtio-iommu, intel-iommu, amd-iommu");
+                   "accepted: " + built_iommus());
     if (i.device == IommuKind::virtio_iommu && kernel_.file.virtio_driver == DriverPresence::none)
       return error("iommu.device", fmt::format("{} has no virtio-iommu driver", kernel_.file.title),
                    "accepted: none, or another guest.kernel");
@@ -284,6 +310,15 @@ class VariantResolver {
     out_.configuration.iommu_page_sizes = mask;
   }
 
+  static std::string built_iommus() {
+    std::vector<std::string_view> built;
+    for (const auto& iommu : iommu_names)
+      if (is_built(iommu.value)) built.push_back(iommu.name);
+    return fmt::format("{}", fmt::join(built, ", "));
+  }
+
+  bool is_tegra() const { return file_.iommu.device == IommuKind::tegra_smmu; }
+
   IommuKind own_kind() const {
     switch (file_.machine.constants.iommu.unit) {
       case iommu::UnitKind::vtd: return IommuKind::intel_iommu;
@@ -308,6 +343,9 @@ class VariantResolver {
             fmt::format("'guest.memory' is no multiple of its backing's {}",
                         config::format_quantity(chunk, config::Unit::bytes)),
             "accepted: whole multiples of that, or another guest.memory_backing");
+    const unsigned bits = tegra_soc()->address_bits;
+    if (is_tegra() && file_.guest.memory > std::uint64_t{1} << bits)
+      error("guest.memory", fmt::format("{} has physical addresses of {} bits", tegra_soc()->name, bits));
   }
 
   /// The domain every device gets: the kernel decides, from its version, its command line, the IOMMU and the
@@ -342,9 +380,9 @@ class VariantResolver {
     g.translated = true;
     g.nvme_max_transfer = kernel_.file.nvme_max_transfer_translated;
     g.deferred = decision.type == DomainType::dma_fq;
-    if (decision.reason == DomainReason::no_deferred_flush)
-      note(fmt::format("{}: its virtio-iommu driver cannot defer invalidation, so the domain is strict",
-                       kernel_.file.title));
+    if (decision.reason == DomainReason::no_deferred_flush && !is_unmanaged())
+      note(fmt::format("{}: its {} driver cannot defer invalidation, so the domain is strict", kernel_.file.title,
+                       iommu_names[static_cast<std::size_t>(file_.iommu.device)].name));
     if (decision.reason == DomainReason::amd_np_cache && line.strict == false)
       note("NpCache makes the domain strict, whatever iommu.strict says");
     if (some && !device.untrusted) note("the devices that are not trusted have strict domains and bounce buffers");
@@ -352,7 +390,9 @@ class VariantResolver {
   }
 
   /// VFIO's and the API benchmark's domains are unmanaged: strict, and nobody asks the command line.
-  bool is_unmanaged() const { return file_.workload.api.has_value() || file_.workload.vfio.has_value(); }
+  bool is_unmanaged() const { 
+    return file_.workload.api || file_.workload.vfio || file_.workload.dma_master;
+  }
 
   bool sm_on() const { return file_.guest.cmdline.find("sm_off") == std::string::npos; }
 
@@ -406,10 +446,25 @@ class VariantResolver {
       case IommuKind::none:
       case IommuKind::virtio_iommu:
       case IommuKind::smmuv3:
-      case IommuKind::tegra_smmu:
       case IommuKind::s390_pci: iommu.driver = guest::IommuFamily::virtio; break;
+      case IommuKind::tegra_smmu: iommu.driver = guest::IommuFamily::tegra; break;
     }
     return iommu;
+  }
+
+  const tegra::Soc* tegra_soc() const { return file_.iommu.tegra_soc.value_or(file_.machine.constants.tegra_soc); }
+
+  /// The proposals of 2015 change the core too: it calls back once a map and once an unmap.
+  void choose_tegra() {
+    if (!is_tegra()) return;
+    Configuration& c = out_.configuration;
+    c.guest.tegra_flush = file_.iommu.tegra_flush;
+    c.machine.tegra_soc = tegra_soc();
+    if (c.guest.tegra_flush == guest::TegraFlush::before) return;
+    c.guest.core.sync_map = c.guest.core.gather = true;
+    note("a what-if: the Tegra SMMU's flushing as proposed in 2015, which no Linux to 6.1 has");
+    if (c.faults.dma_master.forget_flush && c.guest.tegra_flush != guest::TegraFlush::unsynchronised)
+      note("the flush by hand that is forgotten is unsynchronised flushing's alone");
   }
 
   void choose_flush_queue(UnmapFlush flush) {
@@ -440,6 +495,7 @@ class VariantResolver {
     out_.configuration.guest.sync_map = sync_map;
     GuestConfiguration& g = out_.configuration.guest;
     choose_intel();
+    choose_tegra();
     if (file_.guest.driver_calls) g.core.calls = *file_.guest.driver_calls;
     g.amd.kernel = kernel_.file.amd;
     g.amd.split_flush_all = kernel_.file.amd_split_flush_all;

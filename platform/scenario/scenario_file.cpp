@@ -32,6 +32,14 @@ constexpr std::array plain_names{EnumName{"vtd-claims-all", PlainKind::vtd_claim
                                  EnumName{"amd-v1", PlainKind::amd_v1}, EnumName{"amd-2013", PlainKind::amd_2013},
                                  EnumName{"4k", PlainKind::pages_4k}};
 
+constexpr std::array flush_names{EnumName{"before", guest::TegraFlush::before},
+                                 EnumName{"range", guest::TegraFlush::range},
+                                 EnumName{"one-callback", guest::TegraFlush::one_callback},
+                                 EnumName{"walk-in-flush", guest::TegraFlush::walk_in_flush},
+                                 EnumName{"map-sync-unmap-sync", guest::TegraFlush::map_sync_unmap_sync},
+                                 EnumName{"unsynchronised", guest::TegraFlush::unsynchronised},
+                                 EnumName{"coherent", guest::TegraFlush::coherent}};
+
 constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
 constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
 
@@ -102,6 +110,15 @@ void describe(Description& d, IommuTable& i) {
   d.choice("shadow", i.shadow, shadow_names,
            "how the hypervisor follows the guest's tables; by default nested with x-flts, else caching-mode")
       .only_for("device", {"intel-iommu"});
+  d.choice("flush", i.tegra_flush, flush_names,
+           "when the driver cleans its table entries and flushes page-table cache and TLB: before (entry by entry, as Linux "
+           "does), range or one-callback (once a call, maps and unmaps alike), walk-in-flush (it reads the entries to see "
+           "which), map-sync-unmap-sync (a map leaves the TLB alone), unsynchronised (the caller does, by flush_all), "
+           "coherent (a walker that snoops)")
+      .only_for("device", {"tegra-smmu"});
+  d.choice("soc", i.tegra_soc, soc_names,
+           "a what-if: the SMMU and cache lines of this SoC, at the machine's costs; by default the machine's own")
+      .only_for("device", {"tegra-smmu"});
   d.field("granule", i.granule, Unit::bytes, "smallest page the device maps (QEMU's word)")
       .power_of_two()
       .only_for("device", {"virtio-iommu"});
@@ -111,7 +128,7 @@ void describe(Description& d, IommuTable& i) {
 }
 
 void describe(Description& d, DeviceTable& v) {
-  d.choice("model", v.model, device_names, "what it is; built so far: nvme").required();
+  d.choice("model", v.model, device_names, "what it is: dma-master is a display or camera that streams").required();
   d.field("assigned", v.assigned, "passed through to the guest by VFIO");
   d.field("untrusted", v.untrusted, "firmware tells the guest that the device is external-facing");
 }
@@ -132,6 +149,7 @@ void describe(Description& d, WorkloadTable& w) {
   d.table("api", w.api, "calls of the IOMMU API from a list, without DMA");
   d.table("map_benchmark", w.map_benchmark, "the kernel's dma_map_benchmark");
   d.table("iperf", w.iperf, "iperf3 against the machine at the other end of the NIC's wire");
+  d.table("dma_master", w.dma_master, "a display or camera streams frames that the IOMMU API maps");
   d.table("vfio", w.vfio, "on bare metal: a VMM maps a guest's memory for a device and takes it down again");
   d.field("trace", w.trace, "a recorded workload to replay: a .gtrace, relative to the scenario").not_empty();
   d.table("replay", w.replay, "how the trace is replayed");
@@ -158,6 +176,16 @@ void describe(Description& d, Faults& f) {
   d.field("amdvi_skip_unmap_events", f.amdvi.skip_unmap_events,
           "the emulated AMD-Vi forgets what the guest unmapped without telling the host");
   d.field("amdvi_ignore_size_bit", f.amdvi.ignore_size_bit, "the emulated AMD-Vi invalidates one page, whatever S says");
+  d.field("tegra_skip_clean", f.tegra_driver.skip_clean, "Tegra's driver leaves table entries in the CPU's cache");
+  d.field("tegra_skip_ptc_flush", f.tegra_driver.skip_ptc_flush,
+          "Tegra's driver never flushes table entries out of the page-table cache");
+  d.field("tegra_skip_tlb_flush", f.tegra_driver.skip_tlb_flush, "Tegra's driver does not flush the TLB");
+  d.field("tegra_skip_directory_flush", f.tegra_driver.skip_directory_flush,
+          "Tegra's driver neither cleans nor flushes directory entries");
+  d.field("tegra_skip_freed_table", f.tegra_driver.skip_freed_table,
+          "Tegra's driver leaves a freed table's entries in the page-table cache");
+  d.field("forget_flush", f.dma_master.forget_flush,
+          "the stream's driver does not flush by hand, though iommu.flush is unsynchronised");
   d.field("unmap_first_piece_only", f.viommu.unmap_first_piece_only,
           "of a mapping's power-of-two pieces only the first leaves the shadow");
   d.field("unmap_past_end", f.viommu.unmap_past_end, "UNMAP also removes the first mapping behind its range");
@@ -210,7 +238,7 @@ void describe(Description& d, ScenarioFile& s) {
   d.table("hypervisor", s.hypervisor, "what runs the guest");
   d.table("guest", s.guest, "the guest; on bare metal, the one operating system there is");
   d.table("iommu", s.iommu, "the IOMMU the guest sees");
-  d.tables("device", s.devices, "devices; by default one assigned nvme");
+  d.tables("device", s.devices, "devices; by default one assigned nvme, of a Tegra a dma-master");
   d.table("workload", s.workload, "what the guest does").required();
   d.table("faults", s.faults, "planted bugs, all off by default");
   d.tables("variant", s.variants, "what a run compares; by default one, named \"default\"");

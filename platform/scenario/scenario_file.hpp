@@ -69,7 +69,7 @@ inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none
                                         config::EnumName{"s390-pci", IommuName::s390_pci}};
 constexpr bool is_built(IommuName name) {
   return name == IommuName::none || name == IommuName::plain || name == IommuName::virtio_iommu ||
-         name == IommuName::amd_iommu || name == IommuName::intel_iommu;
+         name == IommuName::amd_iommu || name == IommuName::intel_iommu || name == IommuName::tegra_smmu;
 }
 
 struct IommuTable {
@@ -80,6 +80,8 @@ struct IommuTable {
   bool first_level = false;
   unsigned aw_bits = 48;
   std::optional<hypervisor::IntelShadowing> shadow;
+  guest::TegraFlush tegra_flush = guest::TegraFlush::before;
+  std::optional<const tegra::Soc*> tegra_soc;
   std::uint64_t granule = 4096;
   std::vector<std::uint64_t> page_sizes{4096, 2u << 20, 1u << 30};
 };
@@ -106,6 +108,7 @@ struct WorkloadTable {
   std::optional<guest::MapBenchmarkSpec> map_benchmark;
   std::optional<VfioWorkloadSpec> vfio;
   std::optional<iperf::IperfSpec> iperf;
+  std::optional<guest::DmaMasterSpec> dma_master;
   std::string trace;  ///< a .gtrace, relative to the scenario
   std::optional<ReplayTable> replay;
 };

@@ -145,6 +145,22 @@ void describe(config::Description& d, MapBenchmarkSpec& t) {
   d.field("sg", t.sg, range(0, 1024), "0: dma_map_single; else dma_map_sg of so many runs");
 }
 
+void describe(config::Description& d, DmaMasterSpec& t) {
+  using config::range;
+  using config::Unit;
+  constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
+  d.field("buffer", t.buffer, Unit::bytes, "of a frame, whole pages").within(range(page_size, 1024 * mebibyte));
+  d.field("rate", t.rate, Unit::bytes_per_second, "at which the device streams").within(range(1000, 100'000'000'000));
+  d.field("duration", t.duration, "of the stream").within(range(Time::us(10), Time::s(100)));
+  d.field("write", t.write, "the device writes memory, as a camera; else it reads, as a display");
+  d.field("runs", t.runs, range(1, 1u << 18), "equal, physically scattered runs of a frame, at most one a page");
+  d.field("flip", t.flip,
+          "each frame is new memory: mapped while the device streams the one before, and unmapped when the next has taken "
+          "its place");
+  d.field("churn", t.churn, Unit::bytes, "of another buffer that is mapped and unmapped meanwhile, over and over; 0: none")
+      .within(range(0, 1024 * mebibyte));
+}
+
 }  // namespace gnomon::guest
 
 namespace gnomon::iperf {

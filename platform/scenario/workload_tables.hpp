@@ -10,6 +10,7 @@
 
 #include "guest/benchmark/api_benchmark.hpp"
 #include "guest/benchmark/map_benchmark.hpp"
+#include "guest/dma_master/spec.hpp"
 #include "guest/iperf/spec.hpp"
 #include "guest/replay/replay_workload.hpp"
 #include "platform/config/binder.hpp"
@@ -41,7 +42,7 @@ struct ReplayTable {
 /// What runs instead of fio; monostate: fio.
 using BenchmarkSpec =
     std::variant<std::monostate, guest::ApiBenchmarkSpec, guest::MapBenchmarkSpec, VfioWorkloadSpec, iperf::IperfSpec,
-                 guest::ReplaySpec>;
+                 guest::ReplaySpec, guest::DmaMasterSpec>;
 
 void describe(config::Description& d, ApiTable& t);
 void describe(config::Description& d, VfioWorkloadSpec& t);
@@ -55,6 +56,7 @@ std::variant<guest::ApiOperation, config::QuantityError> parse_api_operation(con
 
 namespace gnomon::guest {
 void describe(config::Description& d, MapBenchmarkSpec& t);
+void describe(config::Description& d, DmaMasterSpec& t);
 }  // namespace gnomon::guest
 
 namespace gnomon::iperf {

@@ -3,6 +3,7 @@
 
 #include "guest/amd_iommu/instance.hpp"
 #include "guest/intel_iommu/instance.hpp"
+#include "guest/tegra_smmu/instance.hpp"
 #include "guest/virtio_iommu/driver.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "platform/wiring/plain_iommu.hpp"
@@ -89,6 +90,13 @@ std::unique_ptr<GuestIommu> intel_iommu(const GuestIommuParts& p) {
       options));
 }
 
+std::unique_ptr<GuestIommu> tegra_smmu(const GuestIommuParts& p) {
+  const scenario::Configuration& c = p.configuration;
+  const guest::TegraSmmuOptions options{iommu_window, c.machine.tegra_soc, c.guest.tegra_flush, c.machine.tegra_smmu,
+                                        c.faults.tegra_driver};
+  return std::make_unique<SomeIommu>(std::make_unique<guest::TegraSmmuInstance>(p.kernel_memory, options));
+}
+
 }  // namespace
 
 std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
@@ -97,9 +105,9 @@ std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
     case IommuKind::amd_iommu: return amd_iommu(parts);
     case IommuKind::plain: return std::make_unique<SomeIommu>(make_plain_iommu(parts.configuration.guest));
     case IommuKind::intel_iommu: return intel_iommu(parts);
+    case IommuKind::tegra_smmu: return tegra_smmu(parts);
     case IommuKind::none:
     case IommuKind::smmuv3:
-    case IommuKind::tegra_smmu:
     case IommuKind::s390_pci: break;
   }
   return nullptr;

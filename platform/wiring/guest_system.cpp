@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "guest/dma/reserved_windows.hpp"
+#include "guest/dma_master/workload.hpp"
 #include "guest/iperf/workload.hpp"
 #include "guest/replay/replay_workload.hpp"
 #include "platform/wiring/vfio_workload.hpp"
@@ -75,7 +76,9 @@ void GuestSystem::add_device(guest::Cpu& cpu, unsigned index) {
   devices_.push_back(std::make_unique<Device>());
   Device& device = *devices_.back();
   device.dma = make_dma(cpu, index, device);
+  if (configuration_.devices[index].model == scenario::DeviceModel::dma_master) device.dma_master.emplace(device_bar(index));
   if (unmanaged() || std::holds_alternative<guest::ReplaySpec>(configuration_.benchmark)) return;
+  if (configuration_.devices[index].model == scenario::DeviceModel::dma_master) return;
   if (configuration_.devices[index].model == scenario::DeviceModel::nic) return add_nic(cpu, index, device);
   guest::NvmeDriverOptions options;
   options.bar = device_bar(index);
@@ -104,7 +107,7 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
   if (!iommu_) return std::make_unique<guest::DirectDma>();
   guest::IommuInstance& iommu = iommu_->instance();
   device.driver = iommu.make_domain(cpu, index + 1);
-  if (const int error = iommu.attach(cpu, *device.driver, device_source(index)); error != 0) {
+  if (const int error = iommu.attach(cpu, *device.driver, configuration_.source_of(index)); error != 0) {
     throw std::runtime_error("IOMMU: attach failed: " + std::string(std::strerror(error)));
   }
   device.domain = std::make_unique<guest::IommuDomain>(*device.driver, g.core);
@@ -123,7 +126,8 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
   options.limits.force_dac = g.force_dac;
   // A first-level table maps the lower canonical half alone.
   const bool first_level = configuration_.iommu == scenario::IommuKind::intel_iommu;
-  options.limits.aperture_end = (std::uint64_t{1} << (first_level ? 47 : 48)) - 1;
+  const bool tegra = configuration_.iommu == scenario::IommuKind::tegra_smmu;
+  options.limits.aperture_end = (std::uint64_t{1} << (tegra ? 32 : first_level ? 47 : 48)) - 1;
   auto dma = std::make_unique<guest::TranslatedDma>(*device.domain, options, cpu_pointers_, device.queue_locks);
   if (replay != nullptr && replay->pacing == guest::ReplayPacing::ordered) {  // as in the recorded guest
     for (const guest::PageRange& taken : replay->script->occupied) dma->reserve(taken.first, taken.last);
@@ -143,6 +147,7 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
 
 bool GuestSystem::unmanaged() const {
   return std::holds_alternative<guest::ApiBenchmarkSpec>(configuration_.benchmark) ||
+         std::holds_alternative<guest::DmaMasterSpec>(configuration_.benchmark) ||
          std::holds_alternative<scenario::VfioWorkloadSpec>(configuration_.benchmark);
 }
 
@@ -156,6 +161,12 @@ std::unique_ptr<guest::Workload> GuestSystem::make_workload() {
   if (const auto* vfio = std::get_if<scenario::VfioWorkloadSpec>(&configuration_.benchmark)) {
     return std::make_unique<VfioWorkload>(*vfio, *devices_[0]->domain, *vm_memory_, *pins_,
                                           configuration_.machine.hypervisor, *cpus_[0]);
+  }
+  if (const auto* stream = std::get_if<guest::DmaMasterSpec>(&configuration_.benchmark)) {
+    const bool by_hand = configuration_.iommu == scenario::IommuKind::tegra_smmu &&
+                         configuration_.guest.tegra_flush == guest::TegraFlush::unsynchronised;
+    return std::make_unique<guest::DmaMasterWorkload>(*stream, *devices_[0]->domain, *devices_[0]->dma_master, *cpus_[0],
+                                                      pages_, by_hand, configuration_.faults.dma_master);
   }
   if (const auto* iperf = std::get_if<iperf::IperfSpec>(&configuration_.benchmark)) {
     return std::make_unique<guest::IperfWorkload>(*iperf, cpu_pointers_, *devices_[0]->nic);

@@ -9,6 +9,7 @@
 
 #include "guest/dma/bounced_dma.hpp"
 #include "guest/dma/dma_device.hpp"
+#include "guest/dma_master/driver.hpp"
 #include "guest/fio/fio_workload.hpp"
 #include "guest/kernel/cpu.hpp"
 #include "guest/kernel/guest_pages.hpp"
@@ -22,8 +23,6 @@ namespace gnomon::wiring {
 
 /// Where the devices answer, in guest-physical addresses above any memory.
 constexpr Gpa device_bar(unsigned device) { return iommu_window + (std::uint64_t{device} + 1) * (std::uint64_t{2} << 20); }
-/// PCI requester ids: 01:00.0, 02:00.0, …
-constexpr SourceId device_source(unsigned device) { return SourceId{static_cast<std::uint16_t>((device + 1) << 8)}; }
 
 /// Where the memory of a VM lies that VFIO maps, behind the host's own.
 constexpr Hpa vm_memory_base(std::uint64_t host_bytes) {
@@ -63,6 +62,7 @@ class GuestSystem {
     std::unique_ptr<guest::DmaDevice> dma;
     std::unique_ptr<guest::NvmeDriver> nvme;  ///< or
     std::unique_ptr<guest::NicDriver> nic;
+    std::optional<guest::DmaMasterDriver> dma_master;
     std::vector<Lock> queue_locks;
   };
 

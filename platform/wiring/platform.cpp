@@ -11,6 +11,7 @@
 #include "models/hypervisor/core/intel_iommu_device.hpp"
 #include "models/hypervisor/core/vtd_host_iommu.hpp"
 #include "models/iommu/amdvi/unit.hpp"
+#include "models/iommu/tegra/unit.hpp"
 #include "models/iommu/vtd/unit.hpp"
 
 namespace gnomon::wiring {
@@ -34,12 +35,18 @@ std::unique_ptr<hypervisor::HostIommu> make_host_iommu(const scenario::MachinePr
                                                     parts.tracer);
 }
 
-std::unique_ptr<iommu::RemappingUnit> make_unit(const iommu::IommuConfig& config, PhysicalMemory& bytes) {
+std::unique_ptr<iommu::RemappingUnit> make_unit(const scenario::Configuration& c, const iommu::IommuConfig& config,
+                                                PhysicalMemory& bytes) {
   switch (config.unit) {
     case iommu::UnitKind::vtd: return std::make_unique<iommu::VtdUnit>(config, bytes);
     case iommu::UnitKind::amdvi: return std::make_unique<iommu::AmdviUnit>(config, bytes);
+    case iommu::UnitKind::tegra: {
+      iommu::TegraConfig unit;
+      unit.soc = c.machine.tegra_soc;
+      unit.coherent = c.guest.tegra_flush == guest::TegraFlush::coherent;
+      return std::make_unique<iommu::TegraSmmuUnit>(unit, bytes);
+    }
     case iommu::UnitKind::smmuv3:
-    case iommu::UnitKind::tegra:
     case iommu::UnitKind::s390: break;
   }
   throw std::invalid_argument("the machine's IOMMU is not built yet");
@@ -73,7 +80,7 @@ void Platform::build_memory() {
   memory_ = std::make_unique<Memory>("memory", configuration_.machine.memory, *bytes_, monitor_);
   iommu::IommuConfig iommu = configuration_.machine.iommu;
   iommu.faults = configuration_.faults.iommu;
-  iommu_ = std::make_unique<Iommu>("iommu", make_unit(iommu, *bytes_), iommu.timing, tracer_, activations_);
+  iommu_ = std::make_unique<Iommu>("iommu", make_unit(configuration_, iommu, *bytes_), iommu.timing, tracer_, activations_);
 }
 
 void Platform::build_processors() {
@@ -114,7 +121,7 @@ void Platform::build_hypervisor() {
   hypervisor_ = std::make_unique<Hypervisor>(
       "hypervisor", config, machine.hypervisor, parts, big_lock,
       [&](hypervisor::RegisterPort& registers) { return make_host_iommu(machine, parts, registers); });
-  for (unsigned i = 0; i < configuration_.devices.size(); ++i) hypervisor_->assign(device_source(i));
+  for (unsigned i = 0; i < configuration_.devices.size(); ++i) hypervisor_->assign(configuration_.source_of(i));
   build_viommu();
 }
 
@@ -147,20 +154,29 @@ void Platform::build_viommu() {
 
 void Platform::build_devices() {
   for (unsigned i = 0; i < configuration_.devices.size(); ++i) {
-    const bool is_nic = configuration_.devices[i].model == scenario::DeviceModel::nic;
+    const scenario::DeviceModel model = configuration_.devices[i].model;
+    const bool is_nic = model == scenario::DeviceModel::nic;
     const scenario::MachineProfile& machine = configuration_.machine;
-    links_.push_back(std::make_unique<PcieLink>(fmt::format("pcie{}", i).c_str(), is_nic ? machine.nic_pcie : machine.pcie));
+    links_.push_back(nullptr);
     drives_.push_back(nullptr);
     nics_.push_back(nullptr);
+    dma_masters_.push_back(nullptr);
+    if (model == scenario::DeviceModel::dma_master) {  // on the chip: no link
+      dma_masters_.back() =
+          std::make_unique<DmaMaster>(fmt::format("dma_master{}", i).c_str(), i, configuration_.source_of(i),
+                                      dma_master::DmaMasterConfig{}, tracer_, activations_);
+      continue;
+    }
+    links_.back() = std::make_unique<PcieLink>(fmt::format("pcie{}", i).c_str(), is_nic ? machine.nic_pcie : machine.pcie);
     if (is_nic) {
       nic::NicConfig config = machine.nic;
       if (const auto* iperf = std::get_if<iperf::IperfSpec>(&configuration_.benchmark)) {
         config.peer.rate = iperf->bitrate / 8;
       }
-      nics_.back() = std::make_unique<Nic>(fmt::format("nic{}", i).c_str(), i, device_source(i), config, tracer_, activations_);
+      nics_.back() = std::make_unique<Nic>(fmt::format("nic{}", i).c_str(), i, configuration_.source_of(i), config, tracer_, activations_);
     } else {
       drives_.back() = std::make_unique<NvmeController>(
-          fmt::format("nvme{}", i).c_str(), i, device_source(i), machine.nvme, configuration_.faults.nvme,
+          fmt::format("nvme{}", i).c_str(), i, configuration_.source_of(i), machine.nvme, configuration_.faults.nvme,
           RandomStream(configuration_.seed, fmt::format("nvme{}", i)), tracer_, activations_);
     }
   }
@@ -189,6 +205,12 @@ void Platform::bind() {
     router_->targets.bind(hypervisor_->trapped);
   }
   for (unsigned i = 0; i < links_.size(); ++i) {
+    router_->map_next(device_bar(i), pci::bar_bytes);
+    if (dma_masters_[i]) {
+      dma_masters_[i]->dma.bind(iommu_->dma);
+      router_->targets.bind(dma_masters_[i]->bar);
+      continue;
+    }
     if (drives_[i]) {
       drives_[i]->dma.bind(links_[i]->device);
       links_[i]->bar.bind(drives_[i]->bar);
@@ -197,7 +219,6 @@ void Platform::bind() {
       links_[i]->bar.bind(nics_[i]->bar);
     }
     links_[i]->root.bind(iommu_->dma);
-    router_->map_next(device_bar(i), pci::bar_bytes);
     router_->targets.bind(links_[i]->cpu);
   }
 }

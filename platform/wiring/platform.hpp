@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/cpu/vcpu.hpp"
+#include "models/dma_master/dma_master.hpp"
 #include "models/fabric/interrupt_fabric.hpp"
 #include "models/fabric/memory.hpp"
 #include "models/fabric/mmio_router.hpp"
@@ -66,9 +67,10 @@ class Platform {
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   std::unique_ptr<Vcpu> io_core_;
   std::unique_ptr<Hypervisor> hypervisor_;
-  std::vector<std::unique_ptr<PcieLink>> links_;
+  std::vector<std::unique_ptr<PcieLink>> links_;         // by device; null where it is on the chip
   std::vector<std::unique_ptr<NvmeController>> drives_;  // by device; null where it is another
   std::vector<std::unique_ptr<Nic>> nics_;               // likewise
+  std::vector<std::unique_ptr<DmaMaster>> dma_masters_;  // likewise
   std::unique_ptr<GuestSystem> guest_;
 };
 

@@ -29,30 +29,34 @@ void StreamCore::mmio_write(Time now, std::uint32_t offset, std::uint64_t value,
     repeat_ = (value & control::repeat) != 0;
     if ((value & control::run) != 0) start(now);
   }
+  if (offset == reg::update) update_ = running() && value != 0 && !next_list_.empty();
   if (bytes != 8) return;
   if (offset == reg::segment_iova) iova_ = value;
   if (offset == reg::rate) rate_ = value;
-  if (offset == reg::segment_bytes && value != 0 && list_.size() < config_.segments) {
-    list_.push_back({Iova{iova_}, value});
+  if (offset == reg::segment_bytes && value != 0) {
+    std::vector<Segment>& list = running() ? next_list_ : list_;
+    if (list.size() < config_.segments) list.push_back({Iova{iova_}, value});
   }
 }
 
 std::uint64_t StreamCore::mmio_read(std::uint32_t offset, unsigned /*bytes*/) const {
   switch (offset) {
     case reg::control:
-      return (next_ != Time::max() ? control::run : 0) | (write_ ? control::write : 0) |
-             (repeat_ ? control::repeat : 0);
-    case reg::status: return next_ != Time::max() ? status_running : 0;
+      return (running() ? control::run : 0) | (write_ ? control::write : 0) | (repeat_ ? control::repeat : 0);
+    case reg::status: return running() ? status_running : 0;
     case reg::segment_iova: return iova_;
     case reg::rate: return rate_;
     case reg::underruns: return underruns_;
     case reg::moved: return position_;
     case reg::refused: return refused_;
+    case reg::update: return update_ ? 1 : 0;
     default: return 0;
   }
 }
 
 void StreamCore::start(Time now) {
+  next_list_.clear();
+  update_ = false;
   if (list_.empty() || rate_ == 0) return;
   sent_ = position_ = underruns_ = refused_ = 0;
   segment_ = 0;
@@ -89,14 +93,23 @@ void StreamCore::send(Time at) {
   if (offset_ == segment.bytes) {
     offset_ = 0;
     if (++segment_ == list_.size()) {
-      segment_ = 0;
-      if (!repeat_) {
+      const bool ends = !repeat_ && !update_;
+      end_of_list();
+      if (ends) {
         next_ = Time::max();
         return;
       }
     }
   }
   next_ = issue_time();
+}
+
+void StreamCore::end_of_list() {
+  segment_ = 0;
+  if (!update_) return;
+  list_.swap(next_list_);
+  next_list_.clear();
+  update_ = false;
 }
 
 /// Of the next burst: not before the last, not before a request slot and room in the FIFO are free (reading), or

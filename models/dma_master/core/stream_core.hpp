@@ -58,7 +58,9 @@ class StreamCore {
     std::uint64_t end = 0;  // stream position after it
   };
 
+  bool running() const { return next_ != Time::max(); }
   void start(Time now);
+  void end_of_list();
   void send(Time at);
   Time issue_time() const;
   Time stream_time(std::uint64_t position) const { return begin_ + transfer_time(position, rate_); }
@@ -66,6 +68,8 @@ class StreamCore {
   const DmaMasterConfig config_;
   Bus& bus_;
   std::vector<Segment> list_;
+  std::vector<Segment> next_list_;  // written while it runs
+  bool update_ = false;             // and to take over
   std::uint64_t iova_ = 0;
   std::uint64_t rate_ = 0;
   bool write_ = false;

@@ -16,6 +16,9 @@ inline constexpr std::uint32_t rate = 0x18;           ///< 64 bits: bytes a seco
 inline constexpr std::uint32_t underruns = 0x20;      ///< 64 bits, read only: since the last start
 inline constexpr std::uint32_t moved = 0x28;          ///< 64 bits, read only: bytes since the last start
 inline constexpr std::uint32_t refused = 0x30;        ///< 64 bits, read only: bursts that faulted, since then
+/// 32 bits. Segments appended while it runs are the next list. Written 1: that takes over at the end of the one under
+/// way, as shadowed registers do in the vertical blank; reads 1 until it has.
+inline constexpr std::uint32_t update = 0x38;
 }  // namespace reg
 inline constexpr std::uint32_t register_space_bytes = 0x1000;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The streaming DMA master: when its requests go out, and which of them come too late.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -150,6 +151,41 @@ TEST_CASE("nothing to stream does not start; what cannot be is refused") {
   CHECK_THROWS_AS((StreamCore{{3000, 12000, 4, 16}, bus}), std::invalid_argument);
   CHECK_THROWS_AS((StreamCore{{4096, 6000, 4, 16}, bus}), std::invalid_argument);
   CHECK_THROWS_AS((StreamCore{{4096, 8192, 0, 16}, bus}), std::invalid_argument);
+}
+
+TEST_CASE("a list written while it runs takes over at the end of the one under way, and only when told") {
+  Bench b;
+  b.begin(control::repeat, {{0x10000, 2 * page_size}});
+  b.core.advance(5_us);
+  b.core.mmio_write(5_us, reg::segment_iova, 0x80000, 8);
+  b.core.mmio_write(5_us, reg::segment_bytes, 2 * page_size, 8);
+  b.core.advance(10_us);
+  for (const auto& request : b.bus.requests) CHECK(request.iova < 0x80000);
+  const std::size_t before = b.bus.requests.size();
+  b.core.mmio_write(10_us, reg::update, 1, 4);
+  CHECK(b.core.mmio_read(reg::update, 4) == 1);
+  b.core.advance(20_us);
+  CHECK(b.core.mmio_read(reg::update, 4) == 0);
+  const auto& all = b.bus.requests;
+  const auto first = std::find_if(all.begin(), all.end(), [](const auto& r) { return r.iova >= 0x80000; });
+  REQUIRE(first != all.end());
+  CHECK(static_cast<std::size_t>(first - all.begin()) % 2 == 0);  // not within a frame
+  CHECK(static_cast<std::size_t>(first - all.begin()) <= before + 2);
+  for (auto r = first; r != all.end(); ++r) CHECK(r->iova >= 0x80000);
+  CHECK(b.core.mmio_read(reg::underruns, 8) == 0);
+  CHECK(b.core.mmio_read(reg::moved, 8) == all.size() * page_size);
+}
+
+TEST_CASE("an update without a list, or of a device that stands still, is none") {
+  Bench b;
+  b.begin(control::repeat, {{0x10000, 2 * page_size}});
+  b.core.mmio_write(0_us, reg::update, 1, 4);
+  CHECK(b.core.mmio_read(reg::update, 4) == 0);
+  b.core.mmio_write(1_us, reg::control, 0, 4);
+  b.core.mmio_write(1_us, reg::segment_iova, 0x80000, 8);
+  b.core.mmio_write(1_us, reg::segment_bytes, page_size, 8);
+  b.core.mmio_write(1_us, reg::update, 1, 4);
+  CHECK(b.core.mmio_read(reg::update, 4) == 0);
 }
 
 }  // namespace

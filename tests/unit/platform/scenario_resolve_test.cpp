@@ -268,3 +268,79 @@ TEST_CASE("a job's drive is one of the scenario's devices", "[scenario]") {
   CHECK_THAT(of("/dev/nvme00n1", 3), Contains("the guest has no"));
   CHECK_THAT(of("/dev/nvme0n2", 3), Contains("the guest has no"));
 }
+
+namespace {
+
+constexpr std::string_view tegra_header =
+    "title = \"t\"\n[machine]\nprofile = \"tegra210\"\n[hypervisor]\nkind = \"none\"\n"
+    "[guest]\nkernel = \"4.3\"\nmemory = \"1GiB\"\n";
+
+}  // namespace
+
+TEST_CASE("a Tegra SMMU: one proposal and one SoC after another, and the display as its device", "[scenario]") {
+  struct Row {
+    const char* keys;
+    guest::TegraFlush flush;
+    const tegra::Soc* soc;
+    bool callbacks;  // of the core, once a call
+  };
+  const Row row = GENERATE(
+      Row{"", guest::TegraFlush::before, &tegra::tegra210, false},
+      Row{"flush = \"range\"\nsoc = \"tegra30\"", guest::TegraFlush::range, &tegra::tegra30, true},
+      Row{"flush = \"one-callback\"\nsoc = \"tegra114\"", guest::TegraFlush::one_callback, &tegra::tegra114, true},
+      Row{"flush = \"walk-in-flush\"\nsoc = \"tegra124\"", guest::TegraFlush::walk_in_flush, &tegra::tegra124, true},
+      Row{"flush = \"map-sync-unmap-sync\"", guest::TegraFlush::map_sync_unmap_sync, &tegra::tegra210, true},
+      Row{"flush = \"unsynchronised\"", guest::TegraFlush::unsynchronised, &tegra::tegra210, true},
+      Row{"flush = \"coherent\"", guest::TegraFlush::coherent, &tegra::tegra210, true});
+  Sandbox box;
+  const auto resolved = box.resolve(std::string{tegra_header} + "[workload.api]\noperations = [\"sync\"]\n" +
+                                    "[iommu]\ndevice = \"tegra-smmu\"\n" + row.keys + "\n");
+  INFO(box.said);
+  REQUIRE(resolved);
+  const Configuration& c = resolved->variants[0].configuration;
+  CHECK(c.iommu == IommuKind::tegra_smmu);
+  CHECK(c.guest.translated);
+  CHECK_FALSE(c.guest.deferred);
+  CHECK(c.guest.tegra_flush == row.flush);
+  CHECK(c.machine.tegra_soc == row.soc);
+  CHECK(c.guest.core.sync_map == row.callbacks);
+  CHECK(c.guest.core.gather == row.callbacks);
+  REQUIRE(c.devices.size() == 1);
+  CHECK(c.devices[0].model == DeviceModel::dma_master);
+  CHECK(c.source_of(0) == SourceId{tegra::client::display_0a.id});
+}
+
+TEST_CASE("what does not fit a Tegra SMMU, or a stream, is told", "[scenario]") {
+  struct Row {
+    const char* text;
+    const char* said;
+  };
+  constexpr const char* api = "[workload.api]\noperations = [\"sync\"]\n";
+  const Row row = GENERATE_COPY(
+      Row{"[iommu]\ndevice = \"tegra-smmu\"\n[[device]]\nmodel = \"nvme\"\n", "no PCI devices"},
+      Row{"[iommu]\ndevice = \"tegra-smmu\"\nsoc = \"tegra30\"\n", ""},
+      Row{"[iommu]\ndevice = \"none\"\nflush = \"range\"\n", "flush"},
+      Row{"[iommu]\ndevice = \"tegra-smmu\"\nflush = \"rang\"\n", "range"});
+  Sandbox box;
+  const auto resolved = box.resolve(std::string{tegra_header} + api + row.text);
+  CAPTURE(row.text, box.said);
+  CHECK(resolved.has_value() == (*row.said == '\0'));
+  CHECK_THAT(box.said, Contains(row.said));
+
+  const auto stream = [&](const std::string& keys, const std::string& device = "dma-master") {
+    return box.resolve(std::string{tegra_header} + "[iommu]\ndevice = \"tegra-smmu\"\n[[device]]\nmodel = \"" + device +
+                       "\"\n[workload.dma_master]\n" + keys + "\n");
+  };
+  CHECK(stream("buffer = \"1MiB\""));
+  CHECK_FALSE(stream("buffer = \"5000B\""));
+  CHECK_THAT(box.said, Contains("no multiple of 4KiB"));
+  CHECK_FALSE(stream("buffer = \"256MiB\"\nflip = true"));
+  CHECK_THAT(box.said, Contains("half of the guest's memory"));
+  CHECK_FALSE(stream("", "nic"));
+  CHECK_FALSE(box.resolve(std::string{tegra_header} + "[iommu]\ndevice = \"tegra-smmu\"\nsoc = \"tegra30\"\n" + api,
+                          {"guest.memory=8GiB"}));
+  CHECK_THAT(box.said, Contains("tegra30 has physical addresses of 32 bits"));
+  CHECK_FALSE(box.resolve("title = \"t\"\n[machine]\nprofile = \"intel-desktop-2023\"\n[iommu]\ndevice = "
+                          "\"virtio-iommu\"\n[workload.dma_master]\n"));
+  CHECK_THAT(box.said, Contains("a stream needs a dma-master"));
+}

@@ -24,7 +24,7 @@ Time copy_time(const Cpu& cpu, std::uint64_t bytes) {
 int BouncedDma::map_one(Cpu& cpu, const Run& run, DmaAccess access, DmaMapping& mapping) {
   Run page_run = run;
   Run bounced;
-  if (offset_of(run.start.value | run.bytes) != 0) {
+  if (what_ == What::everything || offset_of(run.start.value | run.bytes) != 0) {
     const std::uint64_t pages = whole_pages(run.bytes);
     const Swiotlb::Slot slot = pool_.allocate(pages);
     cpu.work(cpu.costs().iova_tree_step * slot.slots_searched);
@@ -61,6 +61,7 @@ int BouncedDma::map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMa
 }
 
 void BouncedDma::unmap(Cpu& cpu, const DmaMapping& mapping) {
+  if (mapping.bounced.empty()) return dma_.unmap(cpu, mapping);  // coherent
   for (std::size_t i = 0; i < mapping.segments.size(); ++i) {
     unmap_one(cpu, mapping.segments[i], mapping.bounced[i], mapping.copy_back);
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// DMA of a device that is not trusted: what does not fill its pages goes through bounce buffers, so that the device
-// sees nothing else that lies in them; each element of a list is mapped by itself. Behaviour of Linux's
-// drivers/iommu/dma-iommu.c (iommu_dma_map_page, iommu_dma_map_sg_swiotlb), 6.1.
+// DMA through bounce buffers, element by element. Of a device that is not trusted: what does not fill its pages, so
+// that the device sees nothing else that lies in them (Linux's drivers/iommu/dma-iommu.c, iommu_dma_map_page and
+// iommu_dma_map_sg_swiotlb, 6.1). In a guest with encrypted memory: everything, as devices reach shared memory only
+// (kernel/dma/direct.h, dma_direct_map_page; is_swiotlb_force_bounce).
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,16 @@ namespace gnomon::guest {
 
 class BouncedDma final : public DmaDevice {
  public:
-  /// Both outlive it. `dma`: of a strict domain. The pool is the system's.
-  BouncedDma(DmaDevice& dma, Swiotlb& pool) : dma_(dma), pool_(pool) {}
+  enum class What { parts_of_pages, everything };
+  /// Both outlive it. `dma`: of a strict domain, or without translation. The pool is the system's.
+  BouncedDma(DmaDevice& dma, Swiotlb& pool, What what) : dma_(dma), pool_(pool), what_(what) {}
 
   /// A segment and an iotlb_sync_map for each run, unless runs already were undone: ENOMEM where the pool is full.
   int map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) override;
+  int map_coherent(Cpu& cpu, const Run& run, DmaMapping& mapping) override {
+    mapping.bounced.clear();
+    return dma_.map_coherent(cpu, run, mapping);
+  }
   void unmap(Cpu& cpu, const DmaMapping& mapping) override;
 
   std::uint64_t bounces() const { return bounces_; }  ///< elements that went through the pool
@@ -29,6 +35,7 @@ class BouncedDma final : public DmaDevice {
 
   DmaDevice& dma_;
   Swiotlb& pool_;
+  const What what_;
   DmaMapping one_;  // of the element in hand
   std::uint64_t bounces_ = 0;
 };

@@ -44,6 +44,10 @@ class DmaDevice {
   /// Maps the runs into `mapping`: one run as dma_map_page does, more as dma_map_sg. A run begins with a page; what
   /// does not fill its last page is mapped with it. Returns 0, or an errno: ENOMEM without IOVA, or the map's own.
   virtual int map(Cpu& cpu, std::span<const Run> runs, DmaAccess access, DmaMapping& mapping) = 0;
+  /// Likewise memory that device and CPU share for long (dma_alloc_coherent): rings. Never bounced.
+  virtual int map_coherent(Cpu& cpu, const Run& run, DmaMapping& mapping) {
+    return map(cpu, {&run, 1}, DmaAccess{true, true}, mapping);
+  }
   virtual void unmap(Cpu& cpu, const DmaMapping& mapping) = 0;
 };
 

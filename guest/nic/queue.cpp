@@ -45,7 +45,7 @@ NicQueue::NicQueue(NicDriver& driver, Cpu& cpu, unsigned number)
 NicQueue::CoherentRing NicQueue::coherent(Cpu& cpu, std::uint64_t bytes) {
   CoherentRing ring{driver_.pages().allocate(bytes), {}};
   const Run run{ring.gpa, (bytes + page_size - 1) & ~(page_size - 1)};
-  if (driver_.dma().map(cpu, {&run, 1}, DmaAccess{true, true}, ring.mapping) != 0) throw std::bad_alloc();
+  if (driver_.dma().map_coherent(cpu, run, ring.mapping) != 0) throw std::bad_alloc();
   return ring;
 }
 

@@ -16,7 +16,7 @@ namespace {
 Iova map_coherent(Cpu& cpu, DmaDevice& dma, Gpa gpa, std::uint64_t bytes) {
   const Run run{gpa, (bytes + page_size - 1) & ~(page_size - 1)};
   DmaMapping mapping;
-  if (dma.map(cpu, {&run, 1}, DmaAccess{true, true}, mapping) != 0)
+  if (dma.map_coherent(cpu, run, mapping) != 0)
     throw std::runtime_error("nvme: the DMA API refuses to map a queue's memory");
   return mapping.segments.front().address;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/iommu/iommu.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 #include <variant>
 
 namespace gnomon {
@@ -56,6 +58,7 @@ void Iommu::translated(const Translation& t, tlm::tlm_generic_payload& payload, 
   memory->b_transport(payload, delay);
   payload.set_address(iova);
   const Time ends = global_time() + from_sc(delay) + requester.streams;
+  note_under_way(t, iova, ends);
   tracer_.emit(global_time(), trace::DmaBurst{iova, t.hpa.value, payload.get_data_length(), ends.ps(),
                                               requester.source.value, t.domain.value, payload.is_write(),
                                               t.iotlb_hit || t.kind == Translation::Kind::pass_through,
@@ -75,7 +78,7 @@ void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   const auto effect = unit_->write(offset, value, bytes);
   carry_out(effect.executed);
-  if (effect.queue_pending && batch_ == 0) schedule_queue(global_time() + from_sc(delay));
+  if (effect.queue_pending && batch_ == 0 && !held_) schedule_queue(global_time() + from_sc(delay));
 }
 
 void Iommu::schedule_queue(Time from) {
@@ -90,14 +93,40 @@ void Iommu::schedule_queue(Time from) {
 void Iommu::drain_invalidation_queue() {
   process_resumed();
   ++activations_;
-  for (; batch_ > 0 && unit_->queued() > 0; --batch_) carry_out(unit_->step());
+  if (held_) carry_out(*std::exchange(held_, std::nullopt));
+  for (; batch_ > 0 && unit_->queued() > 0; --batch_) {
+    const iommu::InvalidationStep step = unit_->step();
+    if (drained_at_ > global_time() && std::holds_alternative<iommu::WaitReached>(step)) {
+      held_ = step;
+      --batch_;
+      return notify_at(queue_due_, drained_at_);
+    }
+    carry_out(step);
+  }
   batch_ = 0;  // an error may have stopped the queue
   if (unit_->queued() > 0) schedule_queue(global_time());
+}
+
+void Iommu::note_under_way(const Translation& t, std::uint64_t iova, Time ends) {
+  under_way_[next_under_way_] = {iova, ends, t.domain};
+  next_under_way_ = (next_under_way_ + 1) % under_way_.size();
+}
+
+/// A descriptor's time has the draining of what is usually under way in it. A burst to the very range, which only a
+/// device that misbehaves has at that moment, is waited for (VT-d 6.5.2.3, Drain Read and Drain Write).
+void Iommu::drain_range(const iommu::IotlbInvalidated& done) {
+  if (done.granularity != iommu::Granularity::pages) return;
+  for (const UnderWay& burst : under_way_) {
+    if (burst.ends <= global_time() || burst.domain != done.domain) continue;
+    if (burst.iova < done.iova.value || burst.iova - done.iova.value >= done.bytes) continue;
+    drained_at_ = std::max(drained_at_, burst.ends);
+  }
 }
 
 void Iommu::carry_out(const iommu::InvalidationStep& step) {
   const Time now = global_time();
   if (const auto* done = std::get_if<iommu::IotlbInvalidated>(&step)) {
+    drain_range(*done);
     auto granularity = trace::Granularity::page;
     if (done->granularity == iommu::Granularity::global) granularity = trace::Granularity::global;
     // One PASID is all of a domain where requests carry none.

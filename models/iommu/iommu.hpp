@@ -6,7 +6,9 @@
 #include <tlm_utils/multi_passthrough_target_socket.h>
 #include <tlm_utils/simple_initiator_socket.h>
 
+#include <array>
 #include <memory>
+#include <optional>
 
 #include "models/fabric/payload.hpp"
 #include "models/iommu/core/config.hpp"
@@ -38,6 +40,15 @@ class Iommu final : public sc_core::sc_module {
   void schedule_queue(Time from);
   void drain_invalidation_queue();
   void carry_out(const iommu::InvalidationStep& step);
+  void note_under_way(const iommu::Translation& t, std::uint64_t iova, Time ends);
+  void drain_range(const iommu::IotlbInvalidated& done);
+
+  /// A burst whose translation has been used, until its last beat lands.
+  struct UnderWay {
+    std::uint64_t iova = 0;
+    Time ends;
+    DomainId domain{};
+  };
 
   std::unique_ptr<iommu::RemappingUnit> unit_;
   const iommu::IommuTiming timing_;
@@ -47,6 +58,11 @@ class Iommu final : public sc_core::sc_module {
   std::uint64_t batch_ = 0;  // descriptors at work on
   Time submitted_at_;
   Transaction status_;
+  // Bursts of late, and until when the next wait descriptor waits for those an invalidation has met.
+  std::array<UnderWay, 64> under_way_{};
+  std::size_t next_under_way_ = 0;
+  Time drained_at_;
+  std::optional<iommu::InvalidationStep> held_;  // that wait descriptor
 };
 
 }  // namespace gnomon

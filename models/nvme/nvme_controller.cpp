@@ -119,6 +119,11 @@ void NvmeController::on_fetch(Time /*at*/, unsigned queue, unsigned cid) {
   tracer_.emit(global_time(), trace::CommandFetched{device_, queue, cid, 0});
 }
 
+void NvmeController::on_stray(Time /*at*/, const nvme::Segment& page, nvme::Direction direction, bool landed) {
+  tracer_.emit(global_time(), trace::StrayAccess{page.address.value, page.bytes, device_,
+                                                 direction == nvme::Direction::to_host, landed, 0});
+}
+
 void NvmeController::on_media(unsigned queue, unsigned cid, unsigned channel, Time begin, Time end) {
   tracer_.emit(global_time(), trace::MediaBusy{begin.ps(), end.ps(), device_, queue, cid, channel});
 }

@@ -37,6 +37,7 @@ class NvmeController final : public sc_core::sc_module, private nvme::Bus {
   void interrupt(Time at, unsigned vector) override;
   void on_doorbell(Time at, unsigned queue, bool completion, std::uint32_t value) override;
   void on_fetch(Time at, unsigned queue, unsigned cid) override;
+  void on_stray(Time at, const nvme::Segment& page, nvme::Direction direction, bool landed) override;
   void on_media(unsigned queue, unsigned cid, unsigned channel, Time begin, Time end) override;
   void on_completion(Time at, unsigned queue, unsigned cid, nvme::Status status,
                      const nvme::CommandTimes& times) override;

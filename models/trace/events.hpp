@@ -120,6 +120,9 @@ struct CommandCompleted { u32 device; u32 queue; u32 command; u32 status; };
 /// inside the IOMMU; `media_ps`, the drive's own work. The rest is the doorbell's and its DMA's way across the link.
 struct CommandTimes { u64 queued_ps; u64 translation_ps; u64 media_ps; u32 device; u32 queue; u32 command; u32 reserved; };
 
+/// A misbehaving device used memory of a command it has finished, just now. `landed`: nothing stopped it.
+struct StrayAccess { u64 iova; u64 bytes; u32 device; u32 write; u32 landed; u32 reserved; };
+
 // ---- network --------------------------------------------------------------------------------------------------------
 /// Packets found no receive buffer, or no room to wait for one. `bytes` of payload.
 struct PacketsDropped { u64 bytes; u32 device; u32 queue; u32 packets; u32 reserved; };
@@ -157,7 +160,7 @@ using Event = std::variant<
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
     InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead, DmaApiRound, VfioTornDown,
     PacketsDropped, PollReturned, StreamMoved, DriverCallsMade, SmmuMaintained, StreamUnderrun, CommandTimes,
-    Retransmitted>;
+    Retransmitted, StrayAccess>;
 
 namespace detail {
 template <class... E>

@@ -269,6 +269,13 @@ inline constexpr auto of<Retransmitted> = event_fields("retransmitted", Field{"b
                                                        Field{"packets", &Retransmitted::packets},
                                                        Field{"reserved", &Retransmitted::reserved});
 template <>
+inline constexpr auto of<StrayAccess> = event_fields("stray_access", Field{"iova", &StrayAccess::iova},
+                                                     Field{"bytes", &StrayAccess::bytes},
+                                                     Field{"device", &StrayAccess::device},
+                                                     Field{"write", &StrayAccess::write},
+                                                     Field{"landed", &StrayAccess::landed},
+                                                     Field{"reserved", &StrayAccess::reserved});
+template <>
 inline constexpr auto of<PollReturned> =
     event_fields("poll_returned", Field{"began_ps", &PollReturned::began_ps}, Field{"bytes", &PollReturned::bytes},
                  Field{"device", &PollReturned::device}, Field{"queue", &PollReturned::queue},

@@ -84,6 +84,7 @@ struct Line {
   void operator()(const trace::VerdictRaised& e);
   void operator()(const trace::GuestTableRead& e);
   void operator()(const trace::PacketsDropped& e);
+  void operator()(const trace::StrayAccess& e);
   void operator()(const trace::Retransmitted& e);
   void operator()(const trace::PollReturned& e);
   void operator()(const trace::StreamMoved& e);
@@ -265,6 +266,10 @@ void Line::operator()(const trace::PacketsDropped& e) {
 }
 void Line::operator()(const trace::Retransmitted& e) {
   say("device {} queue {}: {} packets sent again, {} B", e.device, e.queue, e.packets, e.bytes);
+}
+void Line::operator()(const trace::StrayAccess& e) {
+  say("device {}: stray {} of {:#x} ({} B) {}", e.device, e.write != 0 ? "write" : "read", e.iova, e.bytes,
+      e.landed != 0 ? "landed" : "was refused");
 }
 void Line::operator()(const trace::PollReturned& e) {
   say("vCPU {}: device {} queue {}: polled {} packets in {} buffers, {} B, {} frames sent, {}, took {}", e.cpu, e.device,

@@ -274,6 +274,10 @@ void Metrics::add_hardware(MetricValues& out) const {
   out.emplace_back("invalidation.pages_unmodified", number(pages_covered_ - pages_modified_));
   out.emplace_back("dma.bytes", number(dma_bytes_));
   out.emplace_back("dma.faults", number(faults_));
+  if (strays_ > 0) {
+    out.emplace_back("device.stray_accesses", number(strays_));
+    out.emplace_back("device.stray_refused", number(strays_refused_));
+  }
   out.emplace_back("nvme.submission_doorbells", number(sq_doorbells_));
   out.emplace_back("nvme.completion_doorbells", number(cq_doorbells_));
 }

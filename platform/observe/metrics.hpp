@@ -88,6 +88,10 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::DmaApiRound& e);
   void count(Time, const trace::StreamMoved& e) { stream_bytes_ += e.bytes; }
   void count(Time, const trace::PacketsDropped& e) { packets_dropped_ += e.packets; }
+  void count(Time, const trace::StrayAccess& e) {
+    ++strays_;
+    strays_refused_ += e.landed == 0;
+  }
   void count(Time, const trace::Retransmitted& e) { retransmitted_ += e.packets; }
   void count(Time, const trace::PollReturned& e) {
     ++polls_;
@@ -125,7 +129,7 @@ class Metrics final : public trace::Sink {
   std::uint64_t bytes_ = 0, io_errors_ = 0, requeues_ = 0;
   std::vector<JobUse> jobs_;
   Sum map_, unmap_, dma_map_, dma_unmap_;
-  std::uint64_t stream_bytes_ = 0, packets_dropped_ = 0, retransmitted_ = 0, polls_ = 0, poll_packets_ = 0, frames_ = 0;
+  std::uint64_t stream_bytes_ = 0, packets_dropped_ = 0, retransmitted_ = 0, strays_ = 0, strays_refused_ = 0, polls_ = 0, poll_packets_ = 0, frames_ = 0;
   trace::VfioTornDown vfio_{};
   trace::DriverCallsMade driver_calls_{};
   MaintenanceAccount maintenance_;

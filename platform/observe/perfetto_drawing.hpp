@@ -66,6 +66,7 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::GuestTableRead&) {}
   void operator()(const trace::CommandTimes&) {}
   void operator()(const trace::PacketsDropped&) {}
+  void operator()(const trace::StrayAccess&) {}
   void operator()(const trace::Retransmitted&) {}
   void operator()(const trace::PollReturned&) {}  // its softirq is drawn
   void operator()(const trace::StreamMoved&) {}

@@ -36,6 +36,7 @@ struct Sanitizer::Page {
   enum class Owed : std::uint8_t { nothing, return_of_unmap, flush };
 
   std::uint64_t gpa = none;         // the guest's table
+  std::uint64_t last_gpa = none;    // what it held before the latest removal
   std::uint64_t shadow_gpa = none;  // the hypervisor's shadow, as the guest page it maps
   std::uint64_t dma_ends_ps = 0;    // last beat of the latest burst served
   Time unmapped_at;                 // of the latest removal from the guest's table
@@ -44,6 +45,8 @@ struct Sanitizer::Page {
   bool reported = false;            // of this stale period or mapping
   bool visible = false;             // the map has returned
   bool exposed = false;             // unmapped lazily, still reachable
+  bool readable = false;            // by the device, where it is mapped
+  bool writable = false;
 };
 
 /// Pages of one domain: a two-level table over 36-bit page numbers, filled where touched.
@@ -70,14 +73,29 @@ class Sanitizer::Domain {
   Leaf* cached_ = nullptr;
 };
 
-Sanitizer::Sanitizer(SanitizerOptions options, trace::Tracer& tracer) : options_(std::move(options)), tracer_(tracer) {}
+/// How many mappings each page of guest memory has.
+class Sanitizer::Owners {
+ public:
+  std::uint32_t& of(std::uint64_t gpa) {
+    const std::uint64_t number = gpa >> page_shift;
+    if (number >= counts_.size()) counts_.resize(number + number / 2 + 1);
+    return counts_[number];
+  }
+
+ private:
+  std::vector<std::uint32_t> counts_;
+};
+
+Sanitizer::Sanitizer(SanitizerOptions options, trace::Tracer& tracer) : options_(std::move(options)), tracer_(tracer) {
+  if (options_.follow_owners) owners_ = std::make_unique<Owners>();
+}
 Sanitizer::~Sanitizer() = default;
 
 trace::KindSet Sanitizer::wants() const {
   using namespace trace;
   if (!options_.mappings) return kinds<PagesPinned, PagesUnpinned>();
   return kinds<MappingAdded, MappingRemoved, MapReturned, UnmapReturned, FlushQueueFlushed, GuestRequest, RequestServed,
-               ShadowMapped, ShadowUnmapped, DmaBurst, DmaFault, PagesPinned, PagesUnpinned>();
+               ShadowMapped, ShadowUnmapped, DmaBurst, DmaFault, PagesPinned, PagesUnpinned, StrayAccess>();
 }
 
 void Sanitizer::on_event(Time at, const trace::Event& event) {
@@ -109,7 +127,31 @@ void Sanitizer::raise(Time at, Verdict verdict, std::uint32_t domain_id, std::ui
   tracer_.emit(at, trace::VerdictRaised{iova, bytes, verdict, domain_id});
 }
 
+/// A misbehaving device may use a page between the store of its table entry and the event that tells of the mapping.
+void Sanitizer::judge_early(Time at, const trace::MappingAdded* mapping) {
+  const auto judged = [&](const Early& early) {
+    if (mapping == nullptr) {
+      report_stale(at, early);
+      return true;
+    }
+    const std::uint64_t page = early.iova & ~(page_size - 1);
+    if (early.domain != mapping->domain || page < mapping->iova || page >= mapping->iova + mapping->bytes) return false;
+    const Gpa now{mapping->gpa + (page - mapping->iova)};
+    if (options_.to_hpa(now).value != early.page_hpa) report_stale(at, early);
+    return true;
+  };
+  early_.erase(std::remove_if(early_.begin(), early_.end(), judged), early_.end());
+}
+
+void Sanitizer::report_stale(Time at, const Early& early) {
+  raise(at, Verdict::stale_dma, early.domain, early.iova, early.bytes,
+        fmt::format("a burst to IOVA {:#x} was served at {:.3f} us from host-physical {:#x}; the guest unmapped it at {:.3f} us "
+                    "and its unmap has returned",
+                    early.iova, us(early.at), early.page_hpa, us(early.unmapped_at)));
+}
+
 void Sanitizer::on(Time at, const trace::MappingAdded& e) {
+  if (!early_.empty()) judge_early(at, &e);
   std::uint64_t early = 0;
   std::uint64_t offset = 0;
   Time unmapped_at;
@@ -120,6 +162,9 @@ void Sanitizer::on(Time at, const trace::MappingAdded& e) {
     }
     end_exposure(at, page);
     page.gpa = e.gpa + offset;
+    if (owners_) ++owners_->of(page.gpa);
+    page.readable = e.readable != 0;
+    page.writable = e.writable != 0;
     page.owed = Page::Owed::nothing;
     page.visible = false;
     page.reported = false;
@@ -133,6 +178,8 @@ void Sanitizer::on(Time at, const trace::MappingAdded& e) {
 
 void Sanitizer::on(Time at, const trace::MappingRemoved& e) {
   for_pages(e.domain, e.iova, e.bytes, [&](std::uint64_t, Page& page) {
+    if (owners_ && page.gpa != none) --owners_->of(page.gpa);
+    page.last_gpa = page.gpa;
     page.gpa = none;
     page.owed = Page::Owed::return_of_unmap;
     page.unmapped_at = at;
@@ -292,9 +339,14 @@ void Sanitizer::on(Time at, const trace::DmaBurst& e) {
   if (page.gpa != none && options_.to_hpa(Gpa{page.gpa}).value + offset == e.hpa) return;
   if (page.exposed) {
     ++exposure_.dma_beats;
+    exposure_.beats_with_new_owner += has_new_owner(page);
     return;
   }
   if (page.owed == Page::Owed::return_of_unmap || page.reported) return;  // the deadline is still to come, or is known
+  if (options_.follow_owners && page.gpa == none) {
+    early_.push_back({at, id, e.iova, e.bytes, e.hpa - offset, page.unmapped_at});
+    return;
+  }
   page.reported = true;
   raise(at, Verdict::stale_dma, id, e.iova, e.bytes,
         page.gpa == none
@@ -311,6 +363,7 @@ void Sanitizer::on(Time at, const trace::DmaFault& e) {
   if (id == 0) return;
   Page& page = domain(id).page(e.iova >> page_shift);
   if (page.gpa == none || !page.visible || page.reported) return;
+  if (!(e.write != 0 ? page.writable : page.readable)) return;  // it may not
   page.reported = true;
   raise(at, Verdict::spurious_fault, id, e.iova, page_size,
         fmt::format("DMA to IOVA {:#x} faulted at {:.3f} us although the guest maps it to {:#x}", e.iova, us(at), page.gpa));
@@ -318,6 +371,16 @@ void Sanitizer::on(Time at, const trace::DmaFault& e) {
 
 void Sanitizer::on(Time, const trace::PagesPinned& e) { pinned_ = e.pinned_now; }
 void Sanitizer::on(Time, const trace::PagesUnpinned& e) { pinned_ = e.pinned_now; }
+
+/// Of a device that sees all of memory; else the burst itself tells.
+void Sanitizer::on(Time, const trace::StrayAccess& e) {
+  if (options_.unprotected != 0) exposure_.dma_beats += e.landed;
+}
+
+/// Its memory, unmapped here, is mapped again elsewhere.
+bool Sanitizer::has_new_owner(const Page& page) const {
+  return owners_ && page.last_gpa != none && owners_->of(page.last_gpa) != 0;
+}
 
 void Sanitizer::end_exposure(Time at, Page& page) {
   if (!page.exposed) return;
@@ -327,6 +390,11 @@ void Sanitizer::end_exposure(Time at, Page& page) {
 }
 
 void Sanitizer::check_teardown(Time at) {
+  judge_early(at, nullptr);
+  if (options_.unprotected != 0) {
+    exposure_.longest = at;
+    exposure_.byte_picoseconds += static_cast<Wide>(options_.unprotected) * at.ps();
+  }
   for (std::uint32_t id = 0; id < domains_.size(); ++id) {  // windows that nothing has closed
     if (!domains_[id]) continue;
     for (const Deferred& entry : domains_[id]->deferred) {

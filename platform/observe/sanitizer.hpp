@@ -44,6 +44,7 @@ struct Exposure {
   Time longest;
   Wide byte_picoseconds = 0;
   std::uint64_t dma_beats = 0;  ///< DMA bursts that landed inside a window
+  std::uint64_t beats_with_new_owner = 0;  ///< of those, in memory that had been mapped again, for another transfer
   /// 4 KiB pages by how long they stayed reachable: bucket n ends below bucket_end_ns(n), and starts where n-1 ends.
   std::array<std::uint64_t, 42> pages{};
 
@@ -53,6 +54,9 @@ struct Exposure {
 
 struct SanitizerOptions {
   bool shadowed = false;  ///< a hypervisor keeps a shadow of the guest's mappings
+  /// Memory that devices reach for the whole run, as their addresses are guest-physical: bytes.
+  std::uint64_t unprotected = 0;
+  bool follow_owners = false;  ///< who owns memory is followed, for beats_with_new_owner
   bool mappings = true;   ///< false: no device and no shadow will ever use them, so they are not followed; pins are
   /// Where a guest-physical page lies in host memory.
   std::function<Hpa(Gpa)> to_hpa;
@@ -80,10 +84,21 @@ class Sanitizer final : public trace::Sink {
  private:
   struct Page;
   class Domain;
+  class Owners;
   struct Deferred {
     Time since;
     std::uint64_t page;
     std::uint64_t pages;
+  };
+
+  /// A burst to what is not mapped, as far as is known yet.
+  struct Early {
+    Time at;
+    std::uint32_t domain;
+    std::uint64_t iova;
+    std::uint64_t bytes;
+    std::uint64_t page_hpa;
+    Time unmapped_at;
   };
 
   Domain& domain(std::uint32_t id) {
@@ -95,6 +110,8 @@ class Sanitizer final : public trace::Sink {
   void raise(Time at, trace::Verdict verdict, std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes,
              std::string explanation);
 
+  void judge_early(Time at, const trace::MappingAdded* mapping);
+  void report_stale(Time at, const Early& early);
   void on(Time at, const trace::MappingAdded& e);
   void on(Time at, const trace::MappingRemoved& e);
   void on(Time at, const trace::MapReturned& e);
@@ -108,11 +125,13 @@ class Sanitizer final : public trace::Sink {
   void on(Time at, const trace::DmaFault& e);
   void on(Time at, const trace::PagesPinned& e);
   void on(Time at, const trace::PagesUnpinned& e);
+  void on(Time at, const trace::StrayAccess& e);
   template <class E>
   void on(Time, const E&) {}
 
   void settle(Time at, std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes, const char* call);
   void end_exposure(Time at, Page& page);
+  bool has_new_owner(const Page& page) const;
   void note_touched(std::uint32_t domain_id, std::uint64_t iova, std::uint64_t bytes);
 
   SanitizerOptions options_;
@@ -123,6 +142,8 @@ class Sanitizer final : public trace::Sink {
   std::array<std::uint64_t, verdict_kinds> counts_{};
   std::vector<Finding> findings_;
   Exposure exposure_;
+  std::unique_ptr<Owners> owners_;
+  std::vector<Early> early_;
   std::uint64_t pinned_ = 0;
 };
 

@@ -78,6 +78,18 @@ std::string whole(double count) {
 constexpr std::array fio_columns{Column{"bandwidth", {"io.bw_bytes_per_s"}, bandwidth_text, {}},
                                  Column{"IOPS", {"io.iops"}, count_text, {}},
                                  Column{"mean latency", {"io.lat_ns.mean"}, time_text, {}}};
+std::string byte_seconds_text(double value) {
+  return scaled(value, 1000, {"B s", "kB s", "MB s", "GB s"});
+}
+constexpr std::array misbehaviour_columns{
+    Column{"IOPS", {"io.iops"}, count_text, {}},
+    Column{"mean latency", {"io.lat_ns.mean"}, time_text, {}},
+    Column{"longest exposure", {"exposure.max_ns"}, time_text, {}},
+    Column{"exposed", {"exposure.byte_seconds"}, byte_seconds_text, {}},
+    Column{"stray accesses", {"device.stray_accesses"}, whole, {}},
+    Column{"refused", {"device.stray_refused"}, whole, {}},
+    Column{"in exposed memory", {"exposure.dma_beats"}, whole, {}},
+    Column{"of a new owner", {"exposure.new_owner_beats"}, whole, {}}};
 constexpr Column invalidations{"invalidations", {"guest.invalidation_commands"}, whole, {}};
 constexpr Column waits{"waits", {"guest.wait_commands"}, whole, {}};
 constexpr Column exits{"exits", {"exits.total"}, whole, {}};
@@ -152,6 +164,7 @@ std::span<const Column> columns_of(const ScenarioResult& result) {
     });
   };
   if (reported("net.bits_per_s")) return iperf_columns;
+  if (reported("device.stray_accesses")) return misbehaviour_columns;
   if (reported("vfio.map_ns")) return vfio_columns;
   if (reported("dma_api.rounds")) return map_benchmark_columns;
   if (reported("stream.bytes_per_s")) return stream_columns;

@@ -41,6 +41,8 @@ const char* to_string(Status status) {
 
 namespace {
 
+bool misbehaves(const Configuration& c) { return c.faults.nvme.stray_dma != Time{}; }
+
 constexpr Time patience = Time::s(10);          // of simulated time beyond what the configuration explains
 constexpr Time last_instant = Time::max() / 2;  // no delay of one step is longer than what is left then
 constexpr Time slice = Time::us(500);           // between looks at the host's clock, for progress
@@ -108,6 +110,8 @@ struct Observers {
         !std::holds_alternative<scenario::VfioWorkloadSpec>(c.benchmark);  // 48 bytes a page of the VM's
     options.to_hpa = [&ram = platform.ram()](Gpa gpa) { return ram.to_hpa(gpa); };
     options.domain_of = domain_finder(c);
+    options.follow_owners = misbehaves(c);
+    if (!c.guest.translated && !c.guest.memory_encryption) options.unprotected = c.guest.memory;
     return options;
   }
 
@@ -261,6 +265,7 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   add("exposure.max_ns", static_cast<double>(exposure.longest.ps()) * 1e-3);
   add("exposure.byte_seconds", static_cast<double>(exposure.byte_picoseconds) * 1e-12);
   add("exposure.dma_beats", static_cast<double>(exposure.dma_beats));
+  if (misbehaves(configuration)) add("exposure.new_owner_beats", static_cast<double>(exposure.beats_with_new_owner));
   add("sim.window_ns", static_cast<double>(observers.metrics.window().ps()) * 1e-3);
   add("sim.simulated_ns", static_cast<double>(end.ps()) * 1e-3);
   add("sim.events", static_cast<double>(platform.activations()));

@@ -61,6 +61,7 @@ struct Faults {
 struct GuestConfiguration {
   unsigned vcpus = 4;
   unsigned hz = 250;
+  bool memory_encryption = false;  ///< devices reach bounce buffers only
   LockKind spinlock = LockKind::test_and_set;
   std::uint64_t memory = std::uint64_t{8} << 30;  ///< bytes
   Backing backing = Backing::thp_2m;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "guest/dma/swiotlb.hpp"
 #include "platform/gtrace/format.hpp"
 #include "platform/replay/trace_file.hpp"
 #include "platform/scenario/command_line.hpp"
@@ -243,6 +244,7 @@ class VariantResolver {
     c.vmm.vfio.dma_entry_limit = file_.hypervisor.dma_entry_limit;
     c.guest.vcpus = g.vcpus;
     c.guest.hz = g.hz;
+    c.guest.memory_encryption = g.memory_encryption;
     c.guest.spinlock = g.spinlock;
     c.guest.memory = g.memory;
     c.guest.backing = g.memory_backing;
@@ -348,6 +350,16 @@ class VariantResolver {
       error("guest.memory", fmt::format("{} has physical addresses of {} bits", tegra_soc()->name, bits));
   }
 
+  void check_memory_encryption(GuestConfiguration& g) {
+    if (!g.memory_encryption) return;
+    if (file_.iommu.device != IommuKind::none)
+      error("guest.memory_encryption", "encrypted memory behind an IOMMU is not built yet", "iommu.device = \"none\"");
+    if (out_.configuration.hypervisor == HypervisorKind::none)
+      error("guest.memory_encryption", "a confidential guest has a hypervisor", "hypervisor.kind = \"kvm\"");
+    // swiotlb_max_mapping_size: a segment, less what aligning to the drive's page may take.
+    g.nvme_max_transfer = std::min<std::uint64_t>(g.nvme_max_transfer, guest::Swiotlb::most_bytes - page_size);
+  }
+
   /// The domain every device gets: the kernel decides, from its version, its command line, the IOMMU and the
   /// device.
   void choose_domain() {
@@ -355,6 +367,7 @@ class VariantResolver {
     const guest::DomainCommandLine line = guest::parse_domain_command_line(file_.guest.cmdline);
     g.force_dac = line.force_dac;
     g.nvme_max_transfer = kernel_.file.nvme_max_transfer;
+    check_memory_encryption(g);
     if (file_.iommu.device == IommuKind::none) {
       resolution_ = {"none", "none", "the guest has no IOMMU", ""};
       return;

@@ -89,6 +89,8 @@ void describe(Description& d, GuestTable& g) {
   d.choice("spinlock", g.spinlock, spinlock_names,
            "test-and-set is what an x86 guest without paravirtual locks uses; queued is first come, first served");
   d.field("memory", g.memory, Unit::bytes, "memory of the guest").within(range(256 * mebibyte, 1024 * gibibyte));
+  d.field("memory_encryption", g.memory_encryption,
+          "a confidential guest: devices reach shared memory only, and all DMA goes through bounce buffers there");
   d.choice("memory_backing", g.memory_backing, backing_names,
            "what the host's memory under the guest's is made of");
   d.field("runs_per_64k", g.runs_per_64k, range(1, 16),
@@ -206,6 +208,8 @@ void describe(Description& d, Faults& f) {
   d.field("keep_pasid_cache", f.iommu.keep_pasid_cache, "a PASID-cache invalidation drops nothing");
   d.field("late_dma", f.nvme.late_dma, "the drive reads a page of a write again after it completed it");
   d.field("late_dma_delay", f.nvme.late_dma_delay, "how long after the completion late_dma comes");
+  d.field("stray_dma", f.nvme.stray_dma,
+          "the drive misbehaves: it reads and writes pages of commands it has finished, one every so long; 0ns: it does not");
   d.field("lose_completion", f.nvme.lose_completion,
           "the drive never completes the I/O command it would complete as this many-th, from 1; 0: none");
 }

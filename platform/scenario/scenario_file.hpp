@@ -51,6 +51,7 @@ struct GuestTable {
   bool sysfs_dma_fq = false;
   bool report_request_errors = false;
   unsigned hz = 250;
+  bool memory_encryption = false;
   LockKind spinlock = LockKind::test_and_set;
   std::uint64_t memory = std::uint64_t{8} << 30;
   Backing memory_backing = Backing::thp_2m;

@@ -104,7 +104,11 @@ void GuestSystem::add_nic(guest::Cpu& cpu, unsigned index, Device& device) {
 
 std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigned index, Device& device) {
   const scenario::GuestConfiguration& g = configuration_.guest;
-  if (!iommu_) return std::make_unique<guest::DirectDma>();
+  if (!iommu_) {
+    if (!g.memory_encryption) return std::make_unique<guest::DirectDma>();
+    device.unbounced = std::make_unique<guest::DirectDma>();
+    return std::make_unique<guest::BouncedDma>(*device.unbounced, swiotlb(), guest::BouncedDma::What::everything);
+  }
   guest::IommuInstance& iommu = iommu_->instance();
   device.driver = iommu.make_domain(cpu, index + 1);
   if (const int error = iommu.attach(cpu, *device.driver, configuration_.source_of(index)); error != 0) {
@@ -137,12 +141,16 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
     dma->reserve(guest::interrupt_window.first, guest::interrupt_window.last);
   }
   if (!untrusted) return dma;
+  device.unbounced = std::move(dma);
+  return std::make_unique<guest::BouncedDma>(*device.unbounced, swiotlb(), guest::BouncedDma::What::parts_of_pages);
+}
+
+guest::Swiotlb& GuestSystem::swiotlb() {
   if (!swiotlb_) {
     constexpr std::uint64_t bytes = guest::Swiotlb::default_bytes;
     swiotlb_ = std::make_unique<guest::Swiotlb>(pages_.allocate(bytes, guest::Swiotlb::most_bytes), bytes);
   }
-  device.unbounced = std::move(dma);
-  return std::make_unique<guest::BouncedDma>(*device.unbounced, *swiotlb_);
+  return *swiotlb_;
 }
 
 bool GuestSystem::unmanaged() const {

@@ -70,6 +70,7 @@ class GuestSystem {
   void add_device(guest::Cpu& cpu, unsigned index);
   void add_nic(guest::Cpu& cpu, unsigned index, Device& device);
   std::unique_ptr<guest::DmaDevice> make_dma(guest::Cpu& cpu, unsigned index, Device& device);
+  guest::Swiotlb& swiotlb();  ///< made when first asked for
   /// No driver of a device's own: it is VFIO's, or nobody's, and its domain is unmanaged.
   bool unmanaged() const;
   std::unique_ptr<guest::Workload> make_workload();
@@ -89,7 +90,7 @@ class GuestSystem {
   };
   LateStoreTrap store_trap_;
   std::unique_ptr<GuestIommu> iommu_;
-  std::unique_ptr<guest::Swiotlb> swiotlb_;  ///< where a device is not trusted
+  std::unique_ptr<guest::Swiotlb> swiotlb_;  ///< where a device is not trusted, or memory is encrypted
   std::vector<std::unique_ptr<Device>> devices_;
   std::unique_ptr<GuestRam> vm_memory_;            ///< of the VM a VFIO workload maps
   std::unique_ptr<hypervisor::PinCounts> pins_;    ///< likewise

@@ -80,6 +80,47 @@ TEST_CASE("strict: nothing is ever reachable after its unmap has returned") {
   CHECK(run.metric("exposure.dma_beats") == 0);
 }
 
+TEST_CASE("a drive that goes on using finished pages is refused, exposed or free to, by policy") {
+  scenario::Configuration c = lazy_configuration();
+  c.jobs = {random_writes(4096, 1, 20)};
+  c.jobs[0].thinktime = Time::ms(3);
+  c.faults.nvme.stray_dma = Time::us(5);
+  SECTION("lazy: inside the window, and of a new owner too, as buffers are used again") {
+    const WholeRun run = run_whole(c);
+    CHECK(run.metric("exposure.dma_beats") > 0);
+    CHECK(run.metric("exposure.new_owner_beats") > 0);
+    CHECK(run.metric("exposure.new_owner_beats") < run.metric("exposure.dma_beats"));
+    CHECK(run.metric("device.stray_refused") > 0);
+    CHECK(run.result.verdicts == 0);
+  }
+  SECTION("strict: refused, but where the address is in use again") {
+    c.guest.deferred = false;
+    const WholeRun run = run_whole(c);
+    for (const observe::Finding& finding : run.result.findings) WARN(finding.explanation);
+    CHECK(run.metric("exposure.dma_beats") == 0);
+    CHECK(run.metric("device.stray_refused") > 0.9 * run.metric("device.stray_accesses"));
+    CHECK(run.result.verdicts == 0);
+  }
+  SECTION("passthrough: everything, always") {
+    c.guest.translated = false;
+    c.guest.deferred = false;
+    const WholeRun run = run_whole(c);
+    CHECK(run.metric("device.stray_refused") == 0);
+    CHECK(run.metric("exposure.dma_beats") >= run.metric("device.stray_accesses"));
+    CHECK(run.metric("exposure.max_ns") == Approx(run.metric("sim.simulated_ns")));
+    CHECK(run.result.verdicts == 0);
+  }
+  SECTION("encrypted memory: bounce buffers alone") {
+    c.guest.translated = false;
+    c.guest.deferred = false;
+    c.guest.memory_encryption = true;
+    const WholeRun run = run_whole(c);
+    CHECK(run.metric("io.completed") == 20);
+    CHECK(run.metric("exposure.dma_beats") == 0);
+    CHECK(run.metric("exposure.max_ns") == 0);
+  }
+}
+
 TEST_CASE("a window that is open at the end counts up to there") {
   scenario::Configuration c = lazy_configuration();
   c.jobs = {random_writes(4096, 1, 1)};

@@ -25,6 +25,7 @@ enum class Step : std::uint32_t {
   entry_landed,     ///< a: completion queue, b: vector
   aggregation_due,  ///< a: vector, b: which wait
   late_read,        ///< a: entry of the planted fault's list
+  stray,
 };
 
 struct Action {

@@ -58,6 +58,8 @@ class Bus {
   virtual void on_fetch(Time /*at*/, unsigned /*queue*/, unsigned /*cid*/) {}
   /// The command holds `channel` from `begin` to `end`; told when it enters the channel's queue.
   virtual void on_media(unsigned /*queue*/, unsigned /*cid*/, unsigned /*channel*/, Time /*begin*/, Time /*end*/) {}
+  /// A misbehaving drive used a page that is no longer its own. `landed`: nothing stopped it.
+  virtual void on_stray(Time /*at*/, const Segment& /*page*/, Direction /*direction*/, bool /*landed*/) {}
   /// The completion entry is on its way to the host.
   virtual void on_completion(Time /*at*/, unsigned /*queue*/, unsigned /*cid*/, Status /*status*/,
                              const CommandTimes& /*times*/) {}

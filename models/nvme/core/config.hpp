@@ -47,6 +47,8 @@ struct NvmeConfig {
 struct NvmeFaults {
   bool late_dma = false;               ///< after a write completed, its last payload page is read once more
   Time late_dma_delay = Time::us(20);  ///< so long after the completion entry has landed
+  Time stray_dma{};  ///< from the first completion on, pages of finished commands are read and written, one every so
+                     ///< long; 0: none
   std::uint64_t lose_completion = 0;   ///< the I/O command to complete as this many-th, from 1, never does; 0: none
 };
 

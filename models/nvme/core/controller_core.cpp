@@ -120,6 +120,7 @@ void ControllerCore::stop() {
   std::fill(aggregation_.begin(), aggregation_.end(), Aggregation{});
   late_.clear();
   late_free_.clear();
+  stray_.clear();
   std::fill(in_turns_.begin(), in_turns_.end(), std::uint8_t{0});
   turns_first_ = turns_count_ = 0;
   fetches_ = 0;
@@ -177,6 +178,7 @@ void ControllerCore::perform(const Action& action) {
     case Step::entry_landed: entry_landed(at, a, b); break;
     case Step::aggregation_due: aggregation_due(at, a, b); break;
     case Step::late_read: late_read(at, a); break;
+    case Step::stray: stray(at); break;
   }
 }
 

@@ -15,6 +15,7 @@
 #include "models/nvme/core/config.hpp"
 #include "models/nvme/core/media.hpp"
 #include "models/nvme/core/queues.hpp"
+#include "models/nvme/core/stray_dma.hpp"
 #include "models/spec/nvme/registers.hpp"
 
 namespace gnomon::nvme {
@@ -68,6 +69,8 @@ class ControllerCore {
   void aggregation_due(Time at, std::uint32_t vector, std::uint32_t wait);
   void plan_late_read(Time landed, const Command& command);
   void late_read(Time at, std::uint32_t index);
+  void keep_pages(Time at, const Command& command);
+  void stray(Time at);
 
   // controller_io.cpp: reads and writes
   void execute(Time at, std::uint32_t command);
@@ -126,6 +129,7 @@ class ControllerCore {
   std::uint64_t completions_ = 0;  // of I/O commands, for the planted fault that loses one
   std::vector<Segment> late_;  // the planted fault's pages still to be read
   std::vector<std::uint32_t> late_free_;
+  StrayDma stray_;
   std::array<std::byte, page_size> page_{};  // one structure at a time, during a call of the bus
 };
 

@@ -132,6 +132,7 @@ void ControllerCore::post(Time at, std::uint32_t index, CompletionQueue& queue) 
     queue.phase = !queue.phase;
   }
   if (faults_.late_dma) plan_late_read(dma.done, command);
+  if (faults_.stray_dma != Time{}) keep_pages(dma.done, command);
   release(at, index);
 }
 
@@ -187,6 +188,19 @@ void ControllerCore::late_read(Time at, std::uint32_t index) {
   const Segment page = late_[index];
   late_free_.push_back(index);
   (void)bus_.transfer(at, {&page, 1}, Direction::from_host);  // the command is over: nobody hears of a fault
+}
+
+void ControllerCore::keep_pages(Time at, const Command& command) {
+  if (command.queue == 0 || command.status != Status::success) return;
+  if (stray_.empty() && !command.segments.empty()) actions_.push(at + faults_.stray_dma, Step::stray);
+  stray_.remember(command.segments);
+}
+
+void ControllerCore::stray(Time at) {
+  const StrayDma::Access access = stray_.next();
+  const DmaResult dma = bus_.transfer(at, {&access.page, 1}, access.direction);
+  bus_.on_stray(at, access.page, access.direction, dma.ok);
+  actions_.push(at + faults_.stray_dma, Step::stray);
 }
 
 }  // namespace gnomon::nvme

@@ -133,7 +133,7 @@ TEST_CASE("swiotlb: page-aligned runs of slots, none across a segment, first fit
 TEST_CASE("a device that is not trusted: parts of pages bounce, each element has its own IOVA and sync") {
   Bench b;
   Swiotlb pool(Gpa::from_page(0x4000), Swiotlb::most_bytes);
-  BouncedDma dma(b.dma, pool);
+  BouncedDma dma(b.dma, pool, BouncedDma::What::parts_of_pages);
   const std::vector<Run> runs{{Gpa::from_page(100), page_size}, {Gpa::from_page(300), 512}};
   DmaMapping mapping;
   const auto kicks = b.kicks();
@@ -153,7 +153,7 @@ TEST_CASE("a device that is not trusted: parts of pages bounce, each element has
 TEST_CASE("a full pool of bounce buffers is ENOMEM, and what was mapped is undone") {
   Bench b;
   Swiotlb pool(Gpa::from_page(0x4000), Swiotlb::most_bytes);
-  BouncedDma dma(b.dma, pool);
+  BouncedDma dma(b.dma, pool, BouncedDma::What::parts_of_pages);
   REQUIRE(pool.allocate(Swiotlb::most_bytes - page_size).start);
   const std::vector<Run> runs{{Gpa::from_page(100), 512}, {Gpa::from_page(300), 512}};
   DmaMapping mapping;
@@ -165,7 +165,7 @@ TEST_CASE("a full pool of bounce buffers is ENOMEM, and what was mapped is undon
 TEST_CASE("copies go the way the data goes: out on map, back on unmap, and the padding is zeroed") {
   Bench b;
   Swiotlb pool(Gpa::from_page(0x4000), Swiotlb::most_bytes);
-  BouncedDma dma(b.dma, pool);
+  BouncedDma dma(b.dma, pool, BouncedDma::What::parts_of_pages);
   const auto times = [&](std::uint64_t bytes, DmaAccess access) {
     const Run run{Gpa::from_page(300), bytes};
     DmaMapping mapping;

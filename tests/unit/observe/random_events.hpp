@@ -41,7 +41,7 @@ class RandomEvents {
 
   trace::Event any() {
     using namespace trace;
-    switch (random_.below(48)) {
+    switch (random_.below(49)) {
       case 0: return WindowOpened{few()};
       case 1: return WindowClosed{few()};
       case 2: return IoSubmitted{++next_io_, page(), bytes(), few(), few(), one_of<Direction>(2), few()};
@@ -89,6 +89,7 @@ class RandomEvents {
         return SmmuMaintained{span(), span(), span(), span(), few(), few(), one_of<Sync>(4), few(), few(), few(),
                               few(),  0};
       case 44: return StreamUnderrun{page(), past(), now_ + span(), few(), few() & 1};
+      case 47: return StrayAccess{page(), bytes(), few(), few() & 1, few() & 1, 0};
       case 46: return Retransmitted{bytes(), few(), few(), few() + 1, 0};
       case 45: return CommandTimes{span(), span(), span(), few(), few(), few(), 0};
       default:
@@ -101,6 +102,6 @@ class RandomEvents {
   u64 next_io_ = 1;
 };
 
-static_assert(std::variant_size_v<trace::Event> == 48, "every kind of event has its case above");
+static_assert(std::variant_size_v<trace::Event> == 49, "every kind of event has its case above");
 
 }  // namespace gnomon::test

@@ -430,9 +430,9 @@ class VariantResolver {
     if (i.first_level != (device.shadowing != IntelShadowing::caching_mode))
       error("iommu.shadow", "first-level tables are nested or write-protected, second-level ones shadowed by caching mode",
             "x-flts = true for nested and write-protect");
-    if (device.shadowing == IntelShadowing::caching_mode && !i.caching_mode)
-      error("iommu.caching-mode", "a passed-through device behind intel-iommu needs caching mode (QEMU refuses it too)",
-            "accepted: true, or x-flts = true");
+    // Else nobody hears of what becomes present: a mapping, or with first-level tables a PASID entry.
+    if (!i.caching_mode)
+      error("iommu.caching-mode", "a passed-through device behind intel-iommu needs caching mode", "accepted: true");
     if (device.shadowing == IntelShadowing::nested && !out_.configuration.machine.iommu.scalable_mode)
       error("iommu.shadow", fmt::format("the IOMMU of {} cannot nest", file_.machine.profile),
             "a machine whose iommu.scalable_mode is true");

@@ -47,6 +47,29 @@ Configuration behind_amd(Configuration c) {
   return c;
 }
 
+/// Behind QEMU's VT-d in caching mode, which has the guest flush maps too.
+Configuration behind_intel(Configuration c) {
+  c.iommu = scenario::IommuKind::intel_iommu;
+  return c;
+}
+
+/// A first-level table of the guest that the hardware walks nested: only invalidations reach the hypervisor.
+Configuration nested(Configuration c) {
+  c = behind_intel(std::move(c));
+  c.intel_device.scalable = true;
+  c.intel_device.shadowing = hypervisor::IntelShadowing::nested;
+  c.guest.intel.kernel.first_level_default = true;
+  c.machine.iommu.scalable_mode = c.machine.iommu.first_stage = c.machine.iommu.nested = true;
+  return c;
+}
+
+/// Every page a leaf of its own.
+Configuration intel_reads_of_pages() {
+  Configuration c = behind_intel(reads_64k(Backing::pages_4k));
+  c.guest.buffers.runs_per_64k = 16;
+  return c;
+}
+
 /// Every page a leaf of its own.
 Configuration amd_reads_of_pages() {
   Configuration c = behind_amd(reads_64k(Backing::pages_4k));
@@ -109,6 +132,20 @@ const std::vector<Exhibit>& exhibits() {
        [](Configuration& c) { c.faults.amdvi.skip_unmap_events = true; }, Verdict::missing_invalidation},
       {"amdvi.ignore_size_bit", amd_reads_of_pages, [](Configuration& c) { c.faults.amdvi.ignore_size_bit = true; },
        Verdict::map_invisible},
+      {"intel_driver.skip_map_flush", [] { return behind_intel(writes(4096, 1)); },
+       [](Configuration& c) { c.faults.intel_driver.skip_map_flush = true; }, Verdict::map_invisible},
+      {"intel_driver.skip_unmap_flush", [] { return behind_intel(writes(4096, 1)); },
+       [](Configuration& c) { c.faults.intel_driver.skip_unmap_flush = true; }, Verdict::missing_invalidation},
+      {"intel_device.skip_unmap_events", [] { return behind_intel(writes(4096, 1)); },
+       [](Configuration& c) { c.faults.intel_device.skip_unmap_events = true; }, Verdict::missing_invalidation},
+      {"intel_device.ignore_address_mask", intel_reads_of_pages,
+       [](Configuration& c) { c.faults.intel_device.ignore_address_mask = true; }, Verdict::map_invisible},
+      {"intel_driver.skip_unmap_flush, nested", [] { return nested(reads_64k(Backing::pages_4k)); },
+       [](Configuration& c) { c.faults.intel_driver.skip_unmap_flush = true; }, Verdict::stale_dma},
+      {"intel_device.drop_forwarded, nested", [] { return nested(reads_64k(Backing::pages_4k)); },
+       [](Configuration& c) { c.faults.intel_device.drop_forwarded = true; }, Verdict::stale_dma},
+      {"iommu.ignore_psi_mask, nested", [] { return nested(reads_64k(Backing::pages_4k)); },
+       [](Configuration& c) { c.faults.iommu.ignore_psi_mask = true; }, Verdict::stale_dma},
       {"a refused MAP whose error is lost", [] { return writes(4096, 16); }, limit_host, Verdict::map_invisible},
   };
   return all;
@@ -134,6 +171,7 @@ TEST_CASE("the same runs without the bug are silent") {
   const std::size_t index = GENERATE(range(std::size_t{0}, exhibits().size()));
   INFO(exhibits()[index].name);
   const WholeRun run = run_whole(exhibits()[index].setting());
+  for (const observe::Finding& finding : run.result.findings) UNSCOPED_INFO(finding.explanation);
   REQUIRE(run.result.status == run::Status::ok);
   CHECK(run.result.verdicts == 0);
   CHECK(run.metric("dma.faults") == 0);

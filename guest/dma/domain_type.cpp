@@ -27,6 +27,18 @@ std::optional<bool> kernel_bool(std::string_view value) {  // kstrtobool, as far
   return std::nullopt;
 }
 
+/// Of kstrtoul what anybody writes there: decimal digits, few enough.
+std::optional<std::uint64_t> kernel_number(std::string_view value) {
+  constexpr std::size_t most_digits = 6;
+  if (value.empty() || value.size() > most_digits) return std::nullopt;
+  std::uint64_t number = 0;
+  for (const char c : value) {
+    if (c < '0' || c > '9') return std::nullopt;
+    number = number * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return number;
+}
+
 template <class F>
 void for_each_part(std::string_view text, std::string_view separators, F f) {
   while (!text.empty()) {
@@ -47,6 +59,8 @@ void take_word(std::string_view word, DomainCommandLine& line) {
     if (const auto on = kernel_bool(value)) line.strict = on;
   } else if (key == "iommu.forcedac") {
     line.force_dac = kernel_bool(value).value_or(line.force_dac);
+  } else if (key == "s390_iommu_aperture") {
+    line.s390_aperture = kernel_number(value).value_or(line.s390_aperture);
   } else {
     for_each_part(value, ",", [&](std::string_view option) {
       if (key == "intel_iommu" && option == "strict") line.intel_strict = true;

@@ -68,6 +68,7 @@ struct DomainCommandLine {
   bool amd_fullflush = false;       ///< amd_iommu=fullflush
   bool s390_strict = false;         ///< s390_iommu=strict
   bool force_dac = false;           ///< iommu.forcedac=1; for DmaIovaLimits
+  std::uint64_t s390_aperture = 1;  ///< s390_iommu_aperture=: times main memory; 0 is without limit
 
   bool operator==(const DomainCommandLine&) const = default;
 };

@@ -73,7 +73,8 @@ void S390Domain::iotlb_sync(Cpu& cpu, IotlbGather& gather) {
   const Time began = cpu.now();
   for (const S390Function& function : functions_) {
     ++counts_.unmap;
-    s390_refresh(cpu, instructions_, function, Iova{gather.start}, gather.end - gather.start + 1, id_);
+    s390_refresh(cpu, instructions_, function, Iova{gather.start}, gather.end - gather.start + 1, id_,
+                 trace::RefreshCause::unmap);
   }
   cpu.emit(trace::SyncDone{began.ps(), id_, cpu.id(), trace::Sync::unmap, 0});
 }
@@ -88,12 +89,12 @@ int S390Domain::iotlb_sync_map(Cpu& cpu, Iova iova, std::uint64_t bytes) {
     if (!function.tlb_refresh) continue;
     refreshed = true;
     ++counts_.map;
-    error = s390_refresh(cpu, instructions_, function, iova, bytes, id_);
+    error = s390_refresh(cpu, instructions_, function, iova, bytes, id_, trace::RefreshCause::map);
     if (error != ENOMEM) continue;  // an EIO of a function is forgotten when the next succeeds, as in Linux
     ++counts_.exhausted;
     if (faults_.no_full_refresh) break;
     ++counts_.all;
-    error = s390_refresh_all(cpu, instructions_, function, id_);
+    error = s390_refresh_all(cpu, instructions_, function, id_, trace::RefreshCause::exhaustion);
     if (error != 0) break;
   }
   if (refreshed) cpu.emit(trace::SyncDone{began.ps(), id_, cpu.id(), trace::Sync::map, 0});
@@ -105,7 +106,7 @@ void S390Domain::flush_iotlb_all(Cpu& cpu) {
   const Time began = cpu.now();
   for (const S390Function& function : functions_) {
     ++counts_.all;
-    s390_refresh_all(cpu, instructions_, function, id_);
+    s390_refresh_all(cpu, instructions_, function, id_, trace::RefreshCause::flush);
   }
   cpu.emit(trace::SyncDone{began.ps(), id_, cpu.id(), trace::Sync::all, 0});
 }

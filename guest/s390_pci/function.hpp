@@ -31,14 +31,15 @@ struct S390RefreshCounts {
 inline constexpr Time s390_busy_delay = Time::us(1);  ///< ZPCI_INSN_BUSY_DELAY
 
 /// zpci_refresh_trans: RPCIT of the range, again every microsecond while the unit is busy, for ever. 0; ENOMEM
-/// where the hypervisor is out of resources; EIO. `domain`: as the event stream names it.
+/// where the hypervisor is out of resources; EIO. `domain` and `cause`: as the event stream names them.
 int s390_refresh(Cpu& cpu, PciInstructionPort& instructions, const S390Function& function, Iova iova,
-                 std::uint64_t bytes, std::uint32_t domain);
+                 std::uint64_t bytes, std::uint32_t domain, trace::RefreshCause cause);
 
 /// zpci_refresh_all, zpci_refresh_global: the whole aperture, which lets the hypervisor find invalidated entries.
 inline int s390_refresh_all(Cpu& cpu, PciInstructionPort& instructions, const S390Function& function,
-                            std::uint32_t domain) {
-  return s390_refresh(cpu, instructions, function, function.aperture.first, function.aperture.bytes(), domain);
+                            std::uint32_t domain, trace::RefreshCause cause) {
+  return s390_refresh(cpu, instructions, function, function.aperture.first, function.aperture.bytes(), domain,
+                      cause);
 }
 
 /// Registers the function's aperture with the tables of `iota`. 0 or EIO.

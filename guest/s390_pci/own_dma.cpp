@@ -26,11 +26,11 @@ std::optional<Gpa> S390OwnDma::iova_to_phys(Iova iova) const {
   return leaf ? std::optional(leaf->gpa) : std::nullopt;
 }
 
-int S390OwnDma::refresh_all(Cpu& cpu, Time& began) {
+int S390OwnDma::refresh_all(Cpu& cpu, trace::RefreshCause cause, Time& began) {
   cpu.processor().sync();
   began = cpu.now();
   ++counts_.all;
-  return s390_refresh_all(cpu, instructions_, function_, options_.domain);
+  return s390_refresh_all(cpu, instructions_, function_, options_.domain, cause);
 }
 
 /// The refresh that began at `began` is done; the bitmap's lock is held.
@@ -48,7 +48,8 @@ std::optional<Iova> S390OwnDma::take_address(Cpu& cpu, std::uint64_t pages) {
     cpu.work(cpu.costs().table_entry * search.words);
     if (!options_.strict) {  // a full refresh before addresses are used again, with the lock held
       Time began = cpu.now();
-      if (!options_.faults.release_without_refresh && refresh_all(cpu, began) != 0) return std::nullopt;
+      const bool refreshes = !options_.faults.release_without_refresh;
+      if (refreshes && refresh_all(cpu, trace::RefreshCause::flush, began) != 0) return std::nullopt;
       release(cpu, began);
     }
     ++wraps_;
@@ -95,18 +96,19 @@ int S390OwnDma::invalidate(Cpu& cpu, Iova iova, std::uint64_t bytes) {
   }
   if (!options_.strict) return 0;
   ++counts_.unmap;
-  return s390_refresh(cpu, instructions_, function_, iova, bytes, options_.domain);
+  return s390_refresh(cpu, instructions_, function_, iova, bytes, options_.domain, trace::RefreshCause::unmap);
 }
 
 int S390OwnDma::refresh_after_map(Cpu& cpu, Iova iova, std::uint64_t bytes) {
   if (!function_.tlb_refresh) return 0;
   ++counts_.map;
-  const int error = s390_refresh(cpu, instructions_, function_, iova, bytes, options_.domain);
+  const int error =
+      s390_refresh(cpu, instructions_, function_, iova, bytes, options_.domain, trace::RefreshCause::map);
   if (error != ENOMEM) return error;
   ++counts_.exhausted;
   if (options_.strict) return error;
   Time began;
-  if (refresh_all(cpu, began) != 0) return error;  // it has seen the new range too
+  if (refresh_all(cpu, trace::RefreshCause::exhaustion, began) != 0) return error;  // it has seen the new range too
   InterruptsOff off(cpu);
   LockGuard guard(locks_.bitmap, cpu.processor());
   release(cpu, began);

@@ -63,7 +63,7 @@ class S390OwnDma final : public DmaDevice {
   int validate(Cpu& cpu, Iova iova, std::span<const Run> runs, DmaAccess access, std::uint64_t& mapped);
   int invalidate(Cpu& cpu, Iova iova, std::uint64_t bytes);
   int refresh_after_map(Cpu& cpu, Iova iova, std::uint64_t bytes);
-  int refresh_all(Cpu& cpu, Time& began);
+  int refresh_all(Cpu& cpu, trace::RefreshCause cause, Time& began);
   void release(Cpu& cpu, Time began);
 
   PciInstructionPort& instructions_;

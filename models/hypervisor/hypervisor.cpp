@@ -64,11 +64,21 @@ void Hypervisor::add_viommu(std::unique_ptr<hypervisor::EmulatedIommu> device) {
   for (const auto& assigned : devices_) emulated_->add_endpoint(assigned->source(), *assigned);
 }
 
+PciInstructionPort& Hypervisor::add_s390_functions(
+    const hypervisor::S390PciDeviceConfig& config,
+    const std::function<s390_pci::FunctionHandle(SourceId)>& handle_of) {
+  s390_ = std::make_unique<S390PciHypervisor>(parts_.ram, config, costs_, big_lock_, parts_.tracer);
+  for (const auto& assigned : devices_) {
+    s390_->add_function(handle_of(assigned->source()), *assigned, config_.vfio.dma_entry_limit);
+  }
+  return *s390_;
+}
+
 void Hypervisor::start_of_simulation() {
   host_iommu_->enable();
   for (const auto& device : devices_) {
     host_iommu_->attach(device->source(), device->domain(), device->table());
-    if ((!viommu_ && !emulated_) || device->bypass()) device->map_guest_memory();
+    if ((!viommu_ && !emulated_ && !s390_) || device->bypass()) device->map_guest_memory();
   }
 }
 

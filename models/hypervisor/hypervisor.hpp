@@ -20,6 +20,7 @@
 #include "models/hypervisor/core/emulated_iommu.hpp"
 #include "models/hypervisor/core/host_iommu.hpp"
 #include "models/hypervisor/core/virtio_iommu_queue.hpp"
+#include "models/hypervisor/s390_pci.hpp"
 #include "models/trace/tracer.hpp"
 
 namespace gnomon {
@@ -56,6 +57,11 @@ class Hypervisor final : public sc_core::sc_module,
   /// An emulated hardware IOMMU for the guest, served within the exit under the big lock. All devices are behind it.
   void add_viommu(std::unique_ptr<hypervisor::EmulatedIommu> device);
 
+  /// The PCI functions of an s390 guest, one an assigned device: `handle_of` is what CLP calls each. Returns how the
+  /// guest's processors reach them.
+  PciInstructionPort& add_s390_functions(const hypervisor::S390PciDeviceConfig& config,
+                                         const std::function<s390_pci::FunctionHandle(SourceId)>& handle_of);
+
   /// The main loop's thread, for QueueService::ioeventfd: runs on `core`, for ever.
   void run_io_thread(Processor& core);
   /// Tears every container down, as the VMM's exit does. No time passes.
@@ -66,8 +72,8 @@ class Hypervisor final : public sc_core::sc_module,
   std::uint64_t pins() const { return pins_.pins(); }
 
  private:
-  /// The host's boot: the physical IOMMU is enabled and the devices bound to their containers. Without a vIOMMU all of
-  /// guest memory is mapped for each. No time passes.
+  /// The host's boot: the physical IOMMU is enabled and the devices bound to their containers. Without a vIOMMU, and
+  /// without functions of s390, all of guest memory is mapped for each. No time passes.
   void start_of_simulation() override;
   void on_trapped(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void handle_kick(Processor& vcpu);
@@ -91,6 +97,7 @@ class Hypervisor final : public sc_core::sc_module,
   std::unique_ptr<hypervisor::VirtqueueDevice> requests_;
   Hpa used_index_{};
   std::unique_ptr<hypervisor::EmulatedIommu> emulated_;
+  std::unique_ptr<S390PciHypervisor> s390_;
   Processor* serving_ = nullptr;     // the thread inside the emulation
   std::unordered_set<std::uint64_t> protected_;  // guest pages whose stores exit
   std::uint64_t entries_read_ = 0;  // by the command in service

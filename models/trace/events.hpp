@@ -148,6 +148,13 @@ struct SmmuMaintained {
 /// when the request goes out.
 struct StreamUnderrun { u64 iova; u64 needed_ps; u64 came_ps; u32 device; u32 write; };
 
+// ---- s390 PCI -------------------------------------------------------------------------------------------------------
+/// Why a guest refreshed translations: a map, a strict unmap, a flush of everything, a map that found the hypervisor out
+/// of resources.
+enum class RefreshCause : u32 { map, unmap, flush, exhaustion };
+/// A guest's RPCIT returned; of its whole aperture where `bytes` is whole_domain. `status`: 0, or an errno.
+struct TranslationsRefreshed { u64 iova; u64 bytes; u64 began_ps; u32 domain; u32 cpu; RefreshCause cause; u32 status; };
+
 // ---- the sanitizer's own voice --------------------------------------------------------------------------------------
 enum class Verdict : u32 {
   stale_dma, missing_invalidation, shadow_divergence, map_invisible, early_reuse, spurious_fault, pin_leak
@@ -160,7 +167,7 @@ using Event = std::variant<
     ShadowUnmapped, PagesPinned, PagesUnpinned, IoThreadWoken, DmaBurst, DmaFault, IotlbInvalidated,
     InvalidationSubmitted, InvalidationWaitDone, Doorbell, CommandFetched, MediaBusy, CommandCompleted, VerdictRaised, GuestTableRead, DmaApiRound, VfioTornDown,
     PacketsDropped, PollReturned, StreamMoved, DriverCallsMade, SmmuMaintained, StreamUnderrun, CommandTimes,
-    Retransmitted, StrayAccess>;
+    Retransmitted, StrayAccess, TranslationsRefreshed>;
 
 namespace detail {
 template <class... E>

@@ -39,6 +39,8 @@ inline constexpr std::array<std::string_view, 4> words_of<trace::Sync>{"unmap", 
 template <>
 inline constexpr std::array<std::string_view, 2> words_of<trace::FlushCause>{"full", "timer"};
 template <>
+inline constexpr std::array<std::string_view, 4> words_of<trace::RefreshCause>{"map", "unmap", "flush", "exhaustion"};
+template <>
 inline constexpr std::array<std::string_view, 8> words_of<trace::RequestType>{
     "attach", "detach", "map", "unmap", "probe", "invalidate", "wait", "configure"};
 template <>
@@ -313,6 +315,12 @@ inline constexpr auto of<CommandTimes> = event_fields("command_times", Field{"qu
                                                       Field{"queue", &CommandTimes::queue},
                                                       Field{"command", &CommandTimes::command},
                                                       Field{"reserved", &CommandTimes::reserved});
+template <>
+inline constexpr auto of<TranslationsRefreshed> = event_fields(
+    "translations_refreshed", Field{"iova", &TranslationsRefreshed::iova}, Field{"bytes", &TranslationsRefreshed::bytes},
+    Field{"began_ps", &TranslationsRefreshed::began_ps}, Field{"domain", &TranslationsRefreshed::domain},
+    Field{"cpu", &TranslationsRefreshed::cpu}, Field{"cause", &TranslationsRefreshed::cause},
+    Field{"status", &TranslationsRefreshed::status});
 
 }  // namespace fields
 

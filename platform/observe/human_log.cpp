@@ -20,6 +20,7 @@ using Words = std::string_view;
 constexpr std::array<Words, 2> directions = {"read", "write"};
 constexpr std::array<Words, 4> syncs = {"after unmap", "after map", "early", "of all"};
 constexpr std::array<Words, 2> causes = {"full", "timer"};
+constexpr std::array<Words, 4> refreshes = {"map", "unmap", "flush", "exhaustion"};
 constexpr std::array<Words, 8> requests = {"attach", "detach", "map",  "unmap",
                                            "probe",  "invalidate", "wait", "configure"};
 constexpr std::array<Words, 5> activities = {"task", "interrupt", "softirq", "idle", "host"};
@@ -94,6 +95,7 @@ struct Line {
   void operator()(const trace::SmmuMaintained& e);
   void operator()(const trace::StreamUnderrun& e);
   void operator()(const trace::CommandTimes& e);
+  void operator()(const trace::TranslationsRefreshed& e);
 };
 
 }  // namespace
@@ -159,6 +161,11 @@ void Line::operator()(const trace::FlushQueueFlushed& e) {
 }
 void Line::operator()(const trace::SyncDone& e) {
   say("vCPU {}: sync {} of domain {}, took {}", e.cpu, pick(syncs, e.kind), e.domain, since(e.began_ps));
+}
+void Line::operator()(const trace::TranslationsRefreshed& e) {
+  const bool all = e.bytes == trace::whole_domain;
+  say("vCPU {}: RPCIT ({}) of domain {}, {}, errno {}, took {}", e.cpu, pick(refreshes, e.cause), e.domain,
+      all ? std::string{"all"} : fmt::format("iova {:#x}, {} B", e.iova, e.bytes), e.status, since(e.began_ps));
 }
 void Line::operator()(const trace::GuestRequest& e) {
   say("vCPU {}: queued {} request: domain {}, iova {:#x}, gpa {:#x}, {} B", e.cpu, pick(requests, e.type), e.domain,

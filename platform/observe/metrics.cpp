@@ -135,6 +135,12 @@ void Metrics::count(Time, const trace::Doorbell& e) { ++(e.completion != 0 ? cq_
 void Metrics::count(Time, const trace::InterruptTaken& e) { interrupts_ += e.vector >= 0x30 && e.vector < 0xec; }
 void Metrics::count(Time, const trace::IoRequeued&) { ++requeues_; }
 
+void Metrics::count(Time at, const trace::TranslationsRefreshed& e) {
+  Refreshes& r = refreshes_[index_of(e.cause)];
+  r.done.add(at.ps() - e.began_ps);
+  r.exhausted += e.status != 0;
+}
+
 void Metrics::add_io(MetricValues& out) const {
   const double seconds = window().seconds();
   const auto rate = [&](std::uint64_t n) { return seconds > 0 ? number(n) / seconds : 0; };
@@ -235,6 +241,27 @@ void Metrics::add_guest(MetricValues& out) const {
   out.emplace_back("cpu.device_interrupts", number(interrupts_));
 }
 
+/// Of an s390 guest; others have none.
+void Metrics::add_refreshes(MetricValues& out) const {
+  using trace::RefreshCause;
+  const auto of = [&](RefreshCause cause) -> const Refreshes& { return refreshes_[index_of(cause)]; };
+  const Refreshes& map = of(RefreshCause::map);
+  const Refreshes& flush = of(RefreshCause::flush);
+  const Refreshes& retry = of(RefreshCause::exhaustion);
+  Sum full = flush.done;
+  full.count += retry.done.count;
+  full.ps += retry.done.ps;
+  if (map.done.count + of(RefreshCause::unmap).done.count + full.count == 0) return;
+  out.emplace_back("guest.refreshes.map", number(map.done.count));
+  out.emplace_back("guest.refreshes.unmap", number(of(RefreshCause::unmap).done.count));
+  out.emplace_back("guest.refreshes.full", number(full.count));
+  out.emplace_back("guest.refreshes.map_ns.mean", map.done.mean_ns());
+  out.emplace_back("guest.refreshes.full_ns.mean", full.mean_ns());
+  out.emplace_back("guest.refreshes.out_of_resources", number(map.exhausted));
+  out.emplace_back("guest.refreshes.retries", number(retry.done.count));
+  out.emplace_back("guest.refreshes.retries_failed", number(retry.exhausted));
+}
+
 void Metrics::add_exits(MetricValues& out) const {
   Sum total;
   for (const Sum& exit : exits_) {
@@ -246,9 +273,18 @@ void Metrics::add_exits(MetricValues& out) const {
   for (std::size_t i = 0; i < exits_.size(); ++i) {
     if (exits_[i].count == 0) continue;
     const auto reason = static_cast<trace::ExitReason>(i);
-    const std::string name(exit_reason_name(names_.exit_spelling, reason));
-    out.emplace_back("exits.by_reason." + name, number(exits_[i].count));
-    out.emplace_back("exits.mean_ns." + name, exits_[i].mean_ns());
+    const std::string_view name = exit_reason_name(names_.exit_spelling, reason);
+    Sum sum;  // of the reasons that share the name, with the first of them
+    bool told = false;
+    for (std::size_t j = 0; j < exits_.size(); ++j) {
+      if (exits_[j].count == 0 || exit_reason_name(names_.exit_spelling, static_cast<trace::ExitReason>(j)) != name) continue;
+      told = told || j < i;
+      sum.count += exits_[j].count;
+      sum.ps += exits_[j].ps;
+    }
+    if (told) continue;
+    out.emplace_back("exits.by_reason." + std::string(name), number(sum.count));
+    out.emplace_back("exits.mean_ns." + std::string(name), sum.mean_ns());
   }
 }
 
@@ -297,6 +333,7 @@ MetricValues Metrics::values() const {
   out.reserve(96);
   add_io(out);
   add_guest(out);
+  add_refreshes(out);
   add_exits(out);
   add_hardware(out);
   if (names_.streams) stream_.append(out, window().seconds(), dma_bytes_, faults_);

@@ -108,6 +108,7 @@ class Metrics final : public trace::Sink {
   void count(Time at, const trace::Doorbell& e);
   void count(Time at, const trace::InterruptTaken& e);
   void count(Time at, const trace::IoRequeued& e);
+  void count(Time at, const trace::TranslationsRefreshed& e);
   template <class E>
   void count(Time, const E&) {}
   template <class E>
@@ -115,6 +116,7 @@ class Metrics final : public trace::Sink {
 
   void add_io(MetricValues& out) const;
   void add_guest(MetricValues& out) const;
+  void add_refreshes(MetricValues& out) const;
   void add_exits(MetricValues& out) const;
   void add_hardware(MetricValues& out) const;
   void add_locks(MetricValues& out) const;
@@ -140,6 +142,11 @@ class Metrics final : public trace::Sink {
   Sum flush_;
   std::array<std::uint64_t, 8> requests_{};
   std::uint64_t domain_invalidations_ = 0;
+  struct Refreshes {
+    Sum done;
+    std::uint64_t exhausted = 0;  ///< ended with the hypervisor out of resources
+  };
+  std::array<Refreshes, 4> refreshes_{};  ///< by RefreshCause
   std::uint64_t kicks_ = 0, kicks_suppressed_ = 0;
   std::array<Sum, std::size(exit_reasons)> exits_{};
   Sum map_ioctls_, unmap_ioctls_;

@@ -65,6 +65,7 @@ class PerfettoTimeline::Drawing {
   // Counts and sums: nothing to draw.
   void operator()(const trace::GuestTableRead&) {}
   void operator()(const trace::CommandTimes&) {}
+  void operator()(const trace::TranslationsRefreshed&) {}  // its exit is drawn
   void operator()(const trace::PacketsDropped&) {}
   void operator()(const trace::StrayAccess&) {}
   void operator()(const trace::Retransmitted&) {}

@@ -23,6 +23,8 @@ struct OptionKey {
   std::vector<std::string> tolerated;  ///< valid for the kernel, without effect here
 };
 
+constexpr std::string_view aperture_key = "s390_iommu_aperture";
+
 /// Keys whose value is a comma-separated list of words (Documentation/admin-guide/kernel-parameters.txt).
 const std::vector<OptionKey>& option_keys() {
   static const std::vector<OptionKey> keys{
@@ -94,6 +96,7 @@ bool is_boolean(std::string_view value) {  // kstrtobool() of lib/kstrtox.c
 std::vector<std::string> known_words() {
   std::vector<std::string> words(booleans.begin(), booleans.end());
   for (const OptionKey& key : option_keys()) words.emplace_back(key.key);
+  words.emplace_back(aperture_key);
   return words;
 }
 
@@ -118,6 +121,7 @@ class Judge {
                            fmt::format("accepted: {0}=0, {0}=1", key));
       return;
     }
+    if (key == aperture_key) return aperture(value, offset);
     for (const OptionKey& known : option_keys())
       if (known.key == key) return options(known, value, offset + key.size() + 1);
     for (const std::string_view prefix : tolerated) {
@@ -134,6 +138,15 @@ class Judge {
     Location there = where_;
     if (verbatim_) there.column += static_cast<unsigned>(offset + 1);
     return there;
+  }
+
+  void aperture(std::string_view value, std::size_t offset) {
+    constexpr std::size_t most_digits = 6;
+    const bool number = !value.empty() && value.size() <= most_digits &&
+                        value.find_first_not_of("0123456789") == std::string_view::npos;
+    if (number) return;
+    diagnostics_.error(at(offset), fmt::format("'{}' takes a number, not \"{}\"", aperture_key, value),
+                       "accepted: so many times the guest's memory; 0: as much as the tables span");
   }
 
   void options(const OptionKey& key, std::string_view value, std::size_t offset) {

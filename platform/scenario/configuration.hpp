@@ -14,11 +14,14 @@
 #include "guest/iommu/domain.hpp"
 #include "guest/amd_iommu/behaviour.hpp"
 #include "guest/intel_iommu/behaviour.hpp"
+#include "guest/s390_pci/domain.hpp"
+#include "guest/s390_pci/own_dma.hpp"
 #include "guest/tegra_smmu/behaviour.hpp"
 #include "guest/virtio_iommu/driver.hpp"
 #include "models/cpu/core/lock.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "models/hypervisor/core/intel_iommu_config.hpp"
+#include "models/hypervisor/core/s390_pci_device.hpp"
 #include "models/hypervisor/core/virtio_iommu_device.hpp"
 #include "models/memory/guest_ram.hpp"
 #include "models/spec/tegra_smmu/soc.hpp"
@@ -53,6 +56,9 @@ struct Faults {
   guest::AmdDriverFaults amd_driver;
   guest::TegraDriverFaults tegra_driver;
   guest::DmaMasterFaults dma_master;
+  hypervisor::S390PciFaults s390_device;
+  guest::S390DriverFaults s390_driver;
+  guest::S390OwnDmaFaults s390_own_dma;
   hypervisor::VfioFaults vfio;
   iommu::IommuFaults iommu;
   nvme::NvmeFaults nvme;
@@ -77,6 +83,8 @@ struct GuestConfiguration {
   guest::IntelDriverOptions intel;
   bool intel_scalable = true;  ///< not intel_iommu=sm_off
   guest::TegraFlush tegra_flush = guest::TegraFlush::before;
+  bool s390_own_dma = false;         ///< s390 before 6.7: neither IOMMU core nor DMA layer; `deferred` is lazy
+  std::uint64_t s390_aperture = 1;   ///< s390_iommu_aperture=
   PlainKind plain = PlainKind::vtd;
   const guest::FlushPolicy* plain_policy = guest::find_flush_policy("generic");
   bool report_request_errors = false;  ///< the driver returns the errors of queued requests

@@ -18,6 +18,9 @@ constexpr std::array presence_names{EnumName{"none", DriverPresence::none},
 constexpr std::array pde_names{EnumName{"always", guest::PdeBit::always},
                                EnumName{"when tables freed", guest::PdeBit::tables_freed}};
 
+constexpr std::array s390_names{EnumName{"none", S390DmaCode::none}, EnumName{"own", S390DmaCode::own},
+                                EnumName{"common", S390DmaCode::common}};
+
 void describe_virtio(config::Description& d, KernelFile& k) {
   d.choice("virtio_iommu.driver", k.virtio_driver, presence_names, "whether the kernel has the driver, on x86")
       .required();
@@ -123,6 +126,9 @@ void describe(config::Description& d, KernelFile& k) {
           "the first failure below 4 GiB ends a PCI device's attempts there; else each allocation tries again")
       .required();
   describe_drivers(d, k);
+  d.choice("s390.dma_code", k.s390_dma, s390_names,
+           "PCI functions of s390 have DMA code of the architecture's own, or the common DMA layer; none is not modelled")
+      .required();
   d.field("nvme.max_transfer", k.nvme_max_transfer, Unit::bytes, "the driver's largest command")
       .required()
       .within(range(4096, 1u << 30));
@@ -138,6 +144,7 @@ guest::DomainKernel domain_kernel(const KernelFile& kernel) {
   domain.first_level_may_be_lazy = kernel.intel_first_level_may_be_lazy;
   domain.virtio_deferred_flush = kernel.virtio_deferred_flush;
   domain.virtio_shadow_on_flush = kernel.virtio_shadow_on_flush;
+  domain.s390_dma_iommu = kernel.s390_dma == S390DmaCode::common;
   return domain;
 }
 

@@ -15,6 +15,8 @@
 namespace gnomon::scenario {
 
 enum class DriverPresence { none, present };
+/// How PCI functions of s390 do DMA: code of the architecture's own (to 6.6), or IOMMU core and common DMA layer.
+enum class S390DmaCode { none, own, common };
 
 struct KernelFile {
   std::string title;
@@ -39,6 +41,8 @@ struct KernelFile {
   bool intel_cache_tags = true;         ///< since 6.10
   bool intel_second_level_hint = true;  ///< IH of a second-level flush is not masked off
   bool intel_first_level_may_be_lazy = true;  ///< caching mode leaves first-level domains lazy
+  // s390
+  S390DmaCode s390_dma = S390DmaCode::common;  ///< none: not modelled
   // The NVMe driver
   std::uint64_t nvme_max_transfer = 0;             ///< bytes
   std::uint64_t nvme_max_transfer_translated = 0;  ///< bytes, when the DMA API translates

@@ -284,6 +284,7 @@ class VariantResolver {
       return error("iommu.device",
                    fmt::format("'{}' is not built yet", iommu_names[static_cast<std::size_t>(i.device)].name),
                    "accepted: " + built_iommus());
+    if (!check_s390()) return;
     if (i.device == IommuKind::virtio_iommu && kernel_.file.virtio_driver == DriverPresence::none)
       return error("iommu.device", fmt::format("{} has no virtio-iommu driver", kernel_.file.title),
                    "accepted: none, or another guest.kernel");
@@ -320,6 +321,37 @@ class VariantResolver {
   }
 
   bool is_tegra() const { return file_.iommu.device == IommuKind::tegra_smmu; }
+
+  bool on_s390() const { return file_.machine.constants.iommu.unit == iommu::UnitKind::s390; }
+
+  /// A PCI function of s390 is translated by tables of its guest's, and no other machine's is. False: an error.
+  bool check_s390() {
+    const IommuTable& i = file_.iommu;
+    const bool asked = i.device == IommuKind::s390_pci;
+    if (asked != on_s390()) {
+      error("iommu.device",
+            asked ? fmt::format("{} is no s390", file_.machine.profile)
+                  : fmt::format("{} is an s390, whose PCI functions are always translated", file_.machine.profile),
+            asked ? "a machine whose iommu.unit is s390-pci" : "accepted: s390-pci");
+      return false;
+    }
+    if (!asked) return true;
+    if (kernel_.file.s390_dma == S390DmaCode::none)
+      error("iommu.device", fmt::format("the s390 DMA code of {} is not modelled", kernel_.file.title),
+            "another guest.kernel");
+    for (std::size_t n = 0; n < file_.devices.size(); ++n) {
+      if (file_.devices[n].untrusted)
+        error(fmt::format("device.{}.untrusted", n), "firmware of s390 says of no device that it is external-facing",
+              "accepted: false");
+    }
+    const bool own = kernel_.file.s390_dma == S390DmaCode::own;
+    const WorkloadTable& w = file_.workload;
+    if (own && (w.api || w.vfio || !w.trace.empty()))
+      error("workload", fmt::format("{} maps for s390's PCI functions by code of its own, which only devices use",
+                                    kernel_.file.title),
+            "accepted: fio, map_benchmark, iperf, or another guest.kernel");
+    return !failed_;
+  }
 
   IommuKind own_kind() const {
     switch (file_.machine.constants.iommu.unit) {
@@ -381,6 +413,9 @@ class VariantResolver {
     if (file_.guest.sysfs_dma_fq) decision = guest::switch_to_flush_queue(domain_kernel(kernel_.file), iommu, decision);
     resolution_ = {text_of(decision.type), text_of(decision.flush), text_of(decision.reason),
                    std::string{guest::log_line(decision)}};
+    if (decision.type == DomainType::identity && on_s390())
+      return error("guest.cmdline", "identity domains of s390 (relaxed translation) are not built yet",
+                   "iommu.passthrough=0");
     if (decision.type == DomainType::identity && is_unmanaged()) {
       note("the workload's domain is its own: what the command line says of DMA domains does not concern it");
     } else if (decision.type == DomainType::identity && some) {
@@ -392,7 +427,10 @@ class VariantResolver {
     out_.configuration.iommu = file_.iommu.device;
     g.translated = true;
     g.nvme_max_transfer = kernel_.file.nvme_max_transfer_translated;
-    g.deferred = decision.type == DomainType::dma_fq;
+    g.deferred = decision.type == DomainType::dma_fq || decision.flush == UnmapFlush::allocator_wrap;
+    g.s390_own_dma = on_s390() && kernel_.file.s390_dma == S390DmaCode::own;
+    g.s390_aperture = line.s390_aperture;
+    if (g.s390_own_dma) return note_own_dma(line);
     if (decision.reason == DomainReason::no_deferred_flush && !is_unmanaged())
       note(fmt::format("{}: its {} driver cannot defer invalidation, so the domain is strict", kernel_.file.title,
                        iommu_names[static_cast<std::size_t>(file_.iommu.device)].name));
@@ -400,6 +438,13 @@ class VariantResolver {
       note("NpCache makes the domain strict, whatever iommu.strict says");
     if (some && !device.untrusted) note("the devices that are not trusted have strict domains and bounce buffers");
     choose_flush_queue(decision.flush);
+  }
+
+  void note_own_dma(const guest::DomainCommandLine& line) {
+    const GuestTable& g = file_.guest;
+    if (g.flush_queue || g.flush_queue_entries || g.flush_queue_timeout)
+      note(fmt::format("{}: s390's own DMA code has no flush queue; its settings have no effect", kernel_.file.title));
+    if (line.strict) note(fmt::format("{}: s390's own DMA code knows s390_iommu=strict only", kernel_.file.title));
   }
 
   /// VFIO's and the API benchmark's domains are unmanaged: strict, and nobody asks the command line.
@@ -456,10 +501,14 @@ class VariantResolver {
         iommu.first_level_default = first_level && kernel_.file.intel.first_level_default && sm_on();
         break;
       }
+      case IommuKind::s390_pci:
+        iommu.driver = guest::IommuFamily::s390;
+        iommu.architecture = guest::Architecture::s390;
+        iommu.tlb_refresh = emulated;
+        break;
       case IommuKind::none:
       case IommuKind::virtio_iommu:
-      case IommuKind::smmuv3:
-      case IommuKind::s390_pci: iommu.driver = guest::IommuFamily::virtio; break;
+      case IommuKind::smmuv3: iommu.driver = guest::IommuFamily::virtio; break;
       case IommuKind::tegra_smmu: iommu.driver = guest::IommuFamily::tegra; break;
     }
     return iommu;
@@ -538,8 +587,9 @@ class VariantResolver {
       file.guest.sync_map = g.sync_map;
       by_kernel("guest.sync_map", "virtio_iommu.sync_map");
     }
-    if (g.deferred) {
-      if (!file.guest.flush_queue) by_kernel("guest.flush_queue", "virtio_iommu.shadow_on_flush");
+    if (g.deferred && !g.s390_own_dma) {
+      if (!file.guest.flush_queue)
+        by_kernel("guest.flush_queue", on_s390() ? "s390.dma_code" : "virtio_iommu.shadow_on_flush");
       file.guest.flush_queue = g.flush_queue.per_cpu ? FlushQueueKind::per_cpu : FlushQueueKind::single;
       file.guest.flush_queue_entries = g.flush_queue.slots;
       file.guest.flush_queue_timeout = g.flush_queue.timeout;

@@ -188,6 +188,14 @@ void describe(Description& d, Faults& f) {
           "Tegra's driver leaves a freed table's entries in the page-table cache");
   d.field("forget_flush", f.dma_master.forget_flush,
           "the stream's driver does not flush by hand, though iommu.flush is unsynchronised");
+  d.field("s390_skip_map_refresh", f.s390_driver.skip_map_refresh, "s390's iotlb_sync_map does nothing");
+  d.field("s390_skip_unmap_refresh", f.s390_driver.skip_unmap_refresh, "s390's iotlb_sync does nothing");
+  d.field("s390_no_full_refresh", f.s390_driver.no_full_refresh,
+          "a map that finds the hypervisor out of resources fails at once, as before 6.7's handling of -ENOMEM");
+  d.field("s390_release_without_refresh", f.s390_own_dma.release_without_refresh,
+          "s390 before 6.7 frees its addresses at the bitmap's wrap without RPCIT");
+  d.field("s390_skip_unmap_events", f.s390_device.skip_unmap_events,
+          "the emulated s390 functions forget what the guest made invalid without telling the host");
   d.field("unmap_first_piece_only", f.viommu.unmap_first_piece_only,
           "of a mapping's power-of-two pieces only the first leaves the shadow");
   d.field("unmap_past_end", f.viommu.unmap_past_end, "UNMAP also removes the first mapping behind its range");

@@ -70,7 +70,8 @@ inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none
                                         config::EnumName{"s390-pci", IommuName::s390_pci}};
 constexpr bool is_built(IommuName name) {
   return name == IommuName::none || name == IommuName::plain || name == IommuName::virtio_iommu ||
-         name == IommuName::amd_iommu || name == IommuName::intel_iommu || name == IommuName::tegra_smmu;
+         name == IommuName::amd_iommu || name == IommuName::intel_iommu || name == IommuName::tegra_smmu ||
+         name == IommuName::s390_pci;
 }
 
 struct IommuTable {

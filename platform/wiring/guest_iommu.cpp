@@ -7,6 +7,7 @@
 #include "guest/virtio_iommu/driver.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "platform/wiring/plain_iommu.hpp"
+#include "platform/wiring/s390_pci.hpp"
 
 namespace gnomon::wiring {
 
@@ -106,9 +107,10 @@ std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
     case IommuKind::plain: return std::make_unique<SomeIommu>(make_plain_iommu(parts.configuration.guest));
     case IommuKind::intel_iommu: return intel_iommu(parts);
     case IommuKind::tegra_smmu: return tegra_smmu(parts);
+    case IommuKind::s390_pci:
+      return std::make_unique<SomeIommu>(make_s390_iommu(parts.configuration, parts.kernel_memory, parts.instructions));
     case IommuKind::none:
-    case IommuKind::smmuv3:
-    case IommuKind::s390_pci: break;
+    case IommuKind::smmuv3: break;
   }
   return nullptr;
 }

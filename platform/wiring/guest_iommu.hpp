@@ -10,6 +10,7 @@
 #include "models/cpu/core/store_trap.hpp"
 #include "models/spec/virtio/split_queue.hpp"
 #include "platform/scenario/configuration.hpp"
+#include "models/cpu/core/pci_instruction_port.hpp"
 #include "platform/wiring/lock_table.hpp"
 
 namespace gnomon::wiring {
@@ -27,6 +28,7 @@ struct GuestIommuParts {
   guest::KernelMemory& kernel_memory;
   LineMonitor& monitor;
   LockTable& locks;
+  PciInstructionPort& instructions;  ///< of an s390 processor; on others never used
 };
 
 class GuestIommu {

@@ -50,9 +50,16 @@ GuestSystem::GuestSystem(const Configuration& configuration, GuestRam& ram, Line
   if (configuration.guest.translated) {
     const bool traps = configuration.iommu == scenario::IommuKind::intel_iommu &&
                        configuration.intel_device.shadowing == hypervisor::IntelShadowing::write_protect;
-    iommu_ = make_guest_iommu({traps ? &store_trap_ : nullptr, configuration, ram, pages_, kernel_memory_, monitor, locks});
+    if (!configuration.guest.s390_own_dma) {
+      iommu_ = make_guest_iommu({traps ? &store_trap_ : nullptr, configuration, ram, pages_, kernel_memory_, monitor,
+                                 locks, pci_instructions_});
+    }
   }
-  if (iommu_) {  // observers learn the names before the guest boots
+  if (configuration.guest.s390_own_dma) {  // observers learn the names before the guest boots
+    locks_.id_of(s390_bitmap_lock);
+    locks_.id_of(s390_table_lock);
+  }
+  if (iommu_) {  // likewise
     locks_.id_of(flush_queue_lock);
     if (configuration.iommu == scenario::IommuKind::amd_iommu) locks_.id_of("amd_domain");
     if (configuration.iommu == scenario::IommuKind::intel_iommu) locks_.id_of("intel_domain");
@@ -104,6 +111,9 @@ void GuestSystem::add_nic(guest::Cpu& cpu, unsigned index, Device& device) {
 
 std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigned index, Device& device) {
   const scenario::GuestConfiguration& g = configuration_.guest;
+  if (g.s390_own_dma) {
+    return make_s390_own_dma(configuration_, cpu, kernel_memory_, pci_instructions_, index, locks_, device.queue_locks);
+  }
   if (!iommu_) {
     if (!g.memory_encryption) return std::make_unique<guest::DirectDma>();
     device.unbounced = std::make_unique<guest::DirectDma>();
@@ -132,13 +142,12 @@ std::unique_ptr<guest::DmaDevice> GuestSystem::make_dma(guest::Cpu& cpu, unsigne
   const bool first_level = configuration_.iommu == scenario::IommuKind::intel_iommu;
   const bool tegra = configuration_.iommu == scenario::IommuKind::tegra_smmu;
   options.limits.aperture_end = (std::uint64_t{1} << (tegra ? 32 : first_level ? 47 : 48)) - 1;
+  if (configuration_.iommu == scenario::IommuKind::s390_pci) options.limits.aperture_end = s390_aperture(index).last.value;
   auto dma = std::make_unique<guest::TranslatedDma>(*device.domain, options, cpu_pointers_, device.queue_locks);
   if (replay != nullptr && replay->pacing == guest::ReplayPacing::ordered) {  // as in the recorded guest
     for (const guest::PageRange& taken : replay->script->occupied) dma->reserve(taken.first, taken.last);
-  } else if (configuration_.hypervisor != scenario::HypervisorKind::none) {
-    for (const guest::PageRange& window : guest::reserved_windows(g.memory)) dma->reserve(window.first, window.last);
   } else {
-    dma->reserve(guest::interrupt_window.first, guest::interrupt_window.last);
+    keep_out(*dma, index);
   }
   if (!untrusted) return dma;
   device.unbounced = std::move(dma);
@@ -151,6 +160,23 @@ guest::Swiotlb& GuestSystem::swiotlb() {
     swiotlb_ = std::make_unique<guest::Swiotlb>(pages_.allocate(bytes, guest::Swiotlb::most_bytes), bytes);
   }
   return *swiotlb_;
+}
+
+guest::S390Aperture GuestSystem::s390_aperture(unsigned index) const {
+  const guest::S390FunctionInfo info = s390_function_info(configuration_, configuration_.source_of(index));
+  return guest::s390_function(info, s390_options(configuration_)).aperture;
+}
+
+/// Device addresses that the kernel never hands out: a PC's windows; what lies below an s390 function's aperture.
+void GuestSystem::keep_out(guest::TranslatedDma& dma, unsigned index) const {
+  if (configuration_.iommu == scenario::IommuKind::s390_pci) {
+    dma.reserve(0, s390_aperture(index).first.page() - 1);
+  } else if (configuration_.hypervisor != scenario::HypervisorKind::none) {
+    const auto windows = guest::reserved_windows(configuration_.guest.memory);
+    for (const guest::PageRange& window : windows) dma.reserve(window.first, window.last);
+  } else {
+    dma.reserve(guest::interrupt_window.first, guest::interrupt_window.last);
+  }
 }
 
 bool GuestSystem::unmanaged() const {

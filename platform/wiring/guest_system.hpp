@@ -18,6 +18,7 @@
 #include "models/hypervisor/core/pin_counts.hpp"
 #include "platform/scenario/configuration.hpp"
 #include "platform/wiring/guest_iommu.hpp"
+#include "platform/wiring/s390_pci.hpp"
 
 namespace gnomon::wiring {
 
@@ -42,6 +43,8 @@ class GuestSystem {
 
   /// Before the start: who traps stores to write-protected tables.
   void traps_stores(StoreTrap& trap) { store_trap_.to = &trap; }
+  /// Likewise: who carries an s390 guest's PCI instructions out.
+  void issues_pci_instructions_to(PciInstructionPort& port) { pci_instructions_.to = &port; }
   /// Of a virtio-iommu; else null.
   const virtio::SplitQueueLayout* request_queue() const { return iommu_ ? iommu_->request_queue() : nullptr; }
   const guest::Workload* workload() const { return workload_.get(); }
@@ -71,6 +74,8 @@ class GuestSystem {
   void add_nic(guest::Cpu& cpu, unsigned index, Device& device);
   std::unique_ptr<guest::DmaDevice> make_dma(guest::Cpu& cpu, unsigned index, Device& device);
   guest::Swiotlb& swiotlb();  ///< made when first asked for
+  guest::S390Aperture s390_aperture(unsigned index) const;
+  void keep_out(guest::TranslatedDma& dma, unsigned index) const;
   /// No driver of a device's own: it is VFIO's, or nobody's, and its domain is unmanaged.
   bool unmanaged() const;
   std::unique_ptr<guest::Workload> make_workload();
@@ -89,6 +94,7 @@ class GuestSystem {
     }
   };
   LateStoreTrap store_trap_;
+  LatePciInstructions pci_instructions_;
   std::unique_ptr<GuestIommu> iommu_;
   std::unique_ptr<guest::Swiotlb> swiotlb_;  ///< where a device is not trusted, or memory is encrypted
   std::vector<std::unique_ptr<Device>> devices_;

@@ -9,8 +9,10 @@
 #include "models/hypervisor/core/amd_host_iommu.hpp"
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "models/hypervisor/core/intel_iommu_device.hpp"
+#include "models/hypervisor/core/s390_host_iommu.hpp"
 #include "models/hypervisor/core/vtd_host_iommu.hpp"
 #include "models/iommu/amdvi/unit.hpp"
+#include "models/iommu/s390/unit.hpp"
 #include "models/iommu/tegra/unit.hpp"
 #include "models/iommu/vtd/unit.hpp"
 
@@ -21,39 +23,9 @@ using scenario::IommuKind;
 
 namespace {
 
-std::unique_ptr<hypervisor::HostIommu> make_host_iommu(const scenario::MachineProfile& machine,
-                                                       const HypervisorParts& parts,
-                                                       hypervisor::RegisterPort& registers) {
-  if (machine.iommu.unit == iommu::UnitKind::amdvi) {
-    return std::make_unique<hypervisor::AmdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
-                                                      machine.host_iommu, parts.tracer);
-  }
-  return std::make_unique<hypervisor::VtdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
-                                                    machine.host_iommu,
-                                                    hypervisor::VtdHostOptions{machine.iommu.max_address_mask,
-                                                                               machine.iommu.scalable_mode},
-                                                    parts.tracer);
-}
-
-std::unique_ptr<iommu::RemappingUnit> make_unit(const scenario::Configuration& c, const iommu::IommuConfig& config,
-                                                PhysicalMemory& bytes) {
-  switch (config.unit) {
-    case iommu::UnitKind::vtd: return std::make_unique<iommu::VtdUnit>(config, bytes);
-    case iommu::UnitKind::amdvi: return std::make_unique<iommu::AmdviUnit>(config, bytes);
-    case iommu::UnitKind::tegra: {
-      iommu::TegraConfig unit;
-      unit.soc = c.machine.tegra_soc;
-      unit.coherent = c.guest.tegra_flush == guest::TegraFlush::coherent;
-      return std::make_unique<iommu::TegraSmmuUnit>(unit, bytes);
-    }
-    case iommu::UnitKind::smmuv3:
-    case iommu::UnitKind::s390: break;
-  }
-  throw std::invalid_argument("the machine's IOMMU is not built yet");
-}
-
 constexpr std::uint64_t host_reserve = std::uint64_t{1} << 30;  // the host's own memory: page tables, queues
-}
+
+}  // namespace
 
 Platform::Platform(const scenario::Configuration& configuration, trace::Tracer& tracer)
     : configuration_(configuration), tracer_(tracer), locks_(configuration.seed, tracer) {
@@ -62,6 +34,57 @@ Platform::Platform(const scenario::Configuration& configuration, trace::Tracer& 
   build_hypervisor();
   build_devices();
   bind();
+}
+
+std::unique_ptr<hypervisor::HostIommu> Platform::make_host_iommu(const HypervisorParts& parts,
+                                                                 hypervisor::RegisterPort& registers) {
+  const scenario::MachineProfile& machine = configuration_.machine;
+  if (machine.iommu.unit == iommu::UnitKind::amdvi) {
+    return std::make_unique<hypervisor::AmdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
+                                                      machine.host_iommu, parts.tracer);
+  }
+  if (machine.iommu.unit == iommu::UnitKind::s390) {
+    std::vector<hypervisor::S390HostFunction> functions;
+    for (unsigned i = 0; i < configuration_.devices.size(); ++i) {
+      functions.push_back({configuration_.source_of(i), function_handle(configuration_.source_of(i))});
+    }
+    const auto register_at_boot = [unit = s390_unit_](std::uint64_t function, Iova first, Iova last, std::uint64_t iota) {
+      return unit->register_translation(function, first, last, iota);
+    };
+    return std::make_unique<hypervisor::S390HostIommu>(parts.memory, parts.host_pages, *s390_hardware_, register_at_boot,
+                                                       std::move(functions), machine.host_iommu, parts.tracer);
+  }
+  return std::make_unique<hypervisor::VtdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
+                                                    machine.host_iommu,
+                                                    hypervisor::VtdHostOptions{machine.iommu.max_address_mask,
+                                                                               machine.iommu.scalable_mode},
+                                                    parts.tracer);
+}
+
+std::unique_ptr<iommu::RemappingUnit> Platform::make_unit() {
+  iommu::IommuConfig config = configuration_.machine.iommu;
+  config.faults = configuration_.faults.iommu;
+  switch (config.unit) {
+    case iommu::UnitKind::vtd: return std::make_unique<iommu::VtdUnit>(config, *bytes_);
+    case iommu::UnitKind::amdvi: return std::make_unique<iommu::AmdviUnit>(config, *bytes_);
+    case iommu::UnitKind::s390: {
+      auto unit = std::make_unique<iommu::S390PciUnit>(config, *bytes_);
+      for (unsigned i = 0; i < configuration_.devices.size(); ++i) {
+        unit->add_function(function_handle(configuration_.source_of(i)), configuration_.source_of(i), DomainId{static_cast<std::uint16_t>(i + 1)});
+      }
+      s390_unit_ = unit.get();
+      s390_hardware_ = std::make_unique<S390PciHardware>(*s390_unit_, config.timing, tracer_);
+      return unit;
+    }
+    case iommu::UnitKind::tegra: {
+      iommu::TegraConfig unit;
+      unit.soc = configuration_.machine.tegra_soc;
+      unit.coherent = configuration_.guest.tegra_flush == guest::TegraFlush::coherent;
+      return std::make_unique<iommu::TegraSmmuUnit>(unit, *bytes_);
+    }
+    case iommu::UnitKind::smmuv3: break;
+  }
+  throw std::invalid_argument("the machine's IOMMU is not built yet");
 }
 
 void Platform::build_memory() {
@@ -78,9 +101,7 @@ void Platform::build_memory() {
   }
   host_pages_ = std::make_unique<PageAllocator>(*bytes_, Hpa{page_size}, Hpa{host_reserve});
   memory_ = std::make_unique<Memory>("memory", configuration_.machine.memory, *bytes_, monitor_);
-  iommu::IommuConfig iommu = configuration_.machine.iommu;
-  iommu.faults = configuration_.faults.iommu;
-  iommu_ = std::make_unique<Iommu>("iommu", make_unit(configuration_, iommu, *bytes_), iommu.timing, tracer_, activations_);
+  iommu_ = std::make_unique<Iommu>("iommu", make_unit(), configuration_.machine.iommu.timing, tracer_, activations_);
 }
 
 void Platform::build_processors() {
@@ -94,6 +115,7 @@ void Platform::build_processors() {
     processors.push_back(vcpus_.back().get());
   }
   guest_ = std::make_unique<GuestSystem>(configuration_, *ram_, monitor_, locks_, tracer_, processors);
+  if (!virtualised && s390_hardware_) guest_->issues_pci_instructions_to(*s390_hardware_);
   for (unsigned i = 0; i < vcpus_.size(); ++i) {
     vcpus_[i]->load([this, i] {
       try {
@@ -120,7 +142,7 @@ void Platform::build_hypervisor() {
   const HypervisorParts parts{*bytes_, *host_pages_, *ram_, monitor_, tracer_};
   hypervisor_ = std::make_unique<Hypervisor>(
       "hypervisor", config, machine.hypervisor, parts, big_lock,
-      [&](hypervisor::RegisterPort& registers) { return make_host_iommu(machine, parts, registers); });
+      [&](hypervisor::RegisterPort& registers) { return make_host_iommu(parts, registers); });
   for (unsigned i = 0; i < configuration_.devices.size(); ++i) hypervisor_->assign(configuration_.source_of(i));
   build_viommu();
 }
@@ -138,6 +160,11 @@ void Platform::build_viommu() {
     device.faults = configuration_.faults.intel_device;
     hypervisor_->add_viommu(std::make_unique<hypervisor::IntelIommuDevice>(*ram_, device));
     guest_->traps_stores(*hypervisor_);
+  }
+  if (configuration_.iommu == IommuKind::s390_pci) {
+    hypervisor::S390PciDeviceConfig device;
+    device.faults = configuration_.faults.s390_device;
+    guest_->issues_pci_instructions_to(hypervisor_->add_s390_functions(device, function_handle));
   }
   if (configuration_.iommu != IommuKind::virtio_iommu) return;
 

@@ -14,6 +14,7 @@
 #include "models/fabric/pcie_link.hpp"
 #include "models/hypervisor/hypervisor.hpp"
 #include "models/iommu/iommu.hpp"
+#include "models/iommu/s390_pci.hpp"
 #include "models/nic/nic.hpp"
 #include "models/nvme/nvme_controller.hpp"
 #include "platform/wiring/guest_system.hpp"
@@ -44,6 +45,9 @@ class Platform {
   std::string what_does(const Vcpu& vcpu) const;
   std::vector<const Lock*> all_locks() const;
   void build_memory();
+  std::unique_ptr<iommu::RemappingUnit> make_unit();
+  std::unique_ptr<hypervisor::HostIommu> make_host_iommu(const HypervisorParts& parts,
+                                                         hypervisor::RegisterPort& registers);
   void build_processors();
   void build_hypervisor();
   void build_viommu();
@@ -62,6 +66,8 @@ class Platform {
   std::unique_ptr<GuestRam> ram_;
   std::unique_ptr<Memory> memory_;
   std::unique_ptr<Iommu> iommu_;
+  iommu::S390PciUnit* s390_unit_ = nullptr;          // of a machine that has one: iommu_'s
+  std::unique_ptr<S390PciHardware> s390_hardware_;  // likewise
   std::unique_ptr<InterruptFabric> interrupts_;
   std::unique_ptr<MmioRouter> router_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "models/spec/pci/msix.hpp"
 #include "models/spec/s390_pci/dma_table.hpp"
 
 namespace gnomon::iommu {
@@ -114,6 +115,12 @@ Translation S390PciUnit::translate(SourceId source, Iova iova, Access access) {
     t.recorded = t.fault_event = true;
     return t;
   };
+  // The group's MSI address (CLP) lies outside every window; in this platform it is where its interrupts are.
+  if (access == Access::write && pci::is_interrupt_message(iova.value)) {
+    t.kind = Translation::Kind::interrupt_request;
+    t.bytes = page_size - iova.offset_in_page();
+    return t;
+  }
   const Function* f = find(source);
   if (f == nullptr || !f->registered) return fault(EventCode::invalid_address_space);
   t.context_hit = true;

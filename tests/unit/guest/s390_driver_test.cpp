@@ -71,7 +71,8 @@ TEST_CASE("a busy unit is asked again every microsecond") {
   S390Bench bench;
   bench.instructions.answers = {{2, 0}, {2, 0}, {2, 0}};
   const Time began = bench.cpu.now();
-  CHECK(s390_refresh(bench.cpu, bench.instructions, bench.function(), bench.page(0), page_size, 1) == 0);
+  CHECK(s390_refresh(bench.cpu, bench.instructions, bench.function(), bench.page(0), page_size, 1,
+                     trace::RefreshCause::map) == 0);
   CHECK(bench.instructions.rpcits.size() == 4);
   CHECK(bench.cpu.now() - began == Time::us(3));
 }
@@ -80,7 +81,8 @@ TEST_CASE("condition and status codes become errno values") {
   S390Bench bench;
   const auto errno_of = [&](Result result) {
     bench.instructions.answers = {result};
-    return s390_refresh(bench.cpu, bench.instructions, bench.function(), bench.page(0), page_size, 1);
+    return s390_refresh(bench.cpu, bench.instructions, bench.function(), bench.page(0), page_size, 1,
+                        trace::RefreshCause::map);
   };
   CHECK(errno_of({0, 0}) == 0);
   CHECK(errno_of({1, 4}) == ENOMEM);

@@ -177,5 +177,14 @@ TEST_CASE("the s390 unit keeps to limits, protection and its own functions") {
   CHECK(h.read(h.at).kind == Translation::Kind::fault);
 }
 
+TEST_CASE("an interrupt message passes an s390 unit, registered or not; a read of its address does not") {
+  Partition p;
+  S390PciUnit unit({}, p.memory);
+  const Translation message = unit.translate(SourceId{0x100}, Iova{0xfee0'1000}, Access::write);
+  CHECK(message.kind == Translation::Kind::interrupt_request);
+  CHECK(unit.translate(SourceId{0x100}, Iova{0xfee0'1000}, Access::read).kind == Translation::Kind::fault);
+  CHECK(unit.translate(SourceId{0x100}, Iova{0xfed0'1000}, Access::write).kind == Translation::Kind::fault);
+}
+
 }  // namespace
 }  // namespace gnomon

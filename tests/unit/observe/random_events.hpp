@@ -41,7 +41,7 @@ class RandomEvents {
 
   trace::Event any() {
     using namespace trace;
-    switch (random_.below(49)) {
+    switch (random_.below(50)) {
       case 0: return WindowOpened{few()};
       case 1: return WindowClosed{few()};
       case 2: return IoSubmitted{++next_io_, page(), bytes(), few(), few(), one_of<Direction>(2), few()};
@@ -92,6 +92,8 @@ class RandomEvents {
       case 47: return StrayAccess{page(), bytes(), few(), few() & 1, few() & 1, 0};
       case 46: return Retransmitted{bytes(), few(), few(), few() + 1, 0};
       case 45: return CommandTimes{span(), span(), span(), few(), few(), few(), 0};
+      case 48:
+        return TranslationsRefreshed{page(), bytes(), past(), few(), few(), one_of<RefreshCause>(4), few() == 0 ? 12u : 0u};
       default:
         return DmaBurst{page(), page(), bytes(), now_ + span(), few(), few(), few() & 1, few() & 1, few(), 0};
     }
@@ -102,6 +104,6 @@ class RandomEvents {
   u64 next_io_ = 1;
 };
 
-static_assert(std::variant_size_v<trace::Event> == 49, "every kind of event has its case above");
+static_assert(std::variant_size_v<trace::Event> == 50, "every kind of event has its case above");
 
 }  // namespace gnomon::test

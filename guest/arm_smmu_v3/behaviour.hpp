@@ -32,6 +32,7 @@ struct SmmuDriverFaults {
   bool skip_unmap_flush = false;  ///< iotlb_sync does nothing
   bool skip_walk_flush = false;   ///< tables that a block's unmap took out are freed at once
   bool skip_sync = false;         ///< commands are queued, and nobody waits for them
+  bool first_range_only = false;  ///< a range that takes several TLBI commands gets its first alone
 };
 
 struct SmmuDriverOptions {

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <new>
 
+#include "models/spec/smmuv3/tlbi_split.hpp"
+
 namespace gnomon::guest {
 
 namespace {
@@ -17,7 +19,6 @@ constexpr std::uint8_t write_back_allocate = 1;  // IRGN, ORGN, S1CIR, S1COR
 constexpr std::uint8_t inner_shareable = 3;
 constexpr std::uint8_t address_size_48 = 5;  // IPS, S2PS
 constexpr std::uint64_t mair = 0xf404ff44;   // non-cacheable, write-back, device, mixed: io-pgtable-arm's
-constexpr std::uint32_t most_granules = 32;  // of one range command, at its scale
 
 int error_of(LpaeMapStatus status) {
   switch (status) {
@@ -236,40 +237,20 @@ void SmmuDomain::flush_range(Cpu& cpu, Iova iova, std::uint64_t bytes, std::uint
   flush_device_tlbs(cpu, iova, bytes);
 }
 
-// __arm_smmu_tlb_inv_range. With ranges: five bits of the page count at a time, from its lowest set bit on.
-// Without: a command a granule.
+// __arm_smmu_tlb_inv_range.
 void SmmuDomain::invalidate(Cpu& cpu, SmmuCommandQueue& queue, SmmuBatch& batch, Iova iova, std::uint64_t bytes,
                             std::uint64_t granule, bool leaf) {
-  smmuv3::TlbiRange range;
-  range.leaf = leaf;
-  const auto log2 = static_cast<unsigned>(std::countr_zero(granule));
-  if (!unit_.range_commands) {
-    if (unit_.options.kernel.full_above_limit && bytes / granule >= std::uint64_t{1} << (log2 - 3)) {
-      queue.add(cpu, batch, by_domain(), id_);
-      return;
-    }
-    for (std::uint64_t done = 0; done < bytes; done += granule) {
-      range.address = (iova + done).value;
-      queue.add(cpu, batch, by_address(range), id_);
-    }
-    return;
-  }
-  std::uint64_t pages = bytes >> page_shift;
-  range.tg = 1;
-  if (leaf) {
-    range.ttl = static_cast<std::uint8_t>(4 - (log2 - 3) / 9);
-  } else if (pages % most_granules == 1) {
-    ++pages;  // one granule at scale 0 without a level is reserved
-  }
-  range.address = iova.value;
-  while (pages != 0) {
-    const auto scale = static_cast<unsigned>(std::countr_zero(pages));
-    const std::uint64_t count = (pages >> scale) % most_granules;
-    range.scale = static_cast<std::uint8_t>(scale);
-    range.num = static_cast<std::uint8_t>(count - 1);
-    queue.add(cpu, batch, by_address(range), id_);
-    range.address += count << scale << page_shift;
-    pages -= count << scale;
+  const auto add = [&](const smmuv3::TlbiRange& range) { queue.add(cpu, batch, by_address(range), id_); };
+  if (unit_.range_commands) {
+    bool first = true;
+    smmuv3::split_by_range(iova.value, bytes, leaf, leaf ? smmuv3::level_hint(granule) : 0, [&](const auto& range) {
+      if (first || !unit_.options.faults.first_range_only) add(range);
+      first = false;
+    });
+  } else if (unit_.options.kernel.full_above_limit && bytes / granule >= granule / sizeof(std::uint64_t)) {
+    queue.add(cpu, batch, by_domain(), id_);
+  } else {
+    smmuv3::split_by_leaf(iova.value, bytes, granule, leaf, add);
   }
 }
 

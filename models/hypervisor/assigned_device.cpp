@@ -43,6 +43,10 @@ bool AssignedDevice::map(Iova iova, Gpa gpa, std::uint64_t bytes, hypervisor::Dm
   if (done.status == VfioStatus::ok) {
     spend(costs.ioctl_map + costs.pin_batch * done.pin_batches + costs.pin_page * done.pages_pinned +
           costs.map_run * done.runs + costs.pte_write * done.ptes_written + costs.table_page * done.tables_allocated);
+    if (table_->map_needs_flush()) {
+      host_.iommu.invalidate(*core_, domain(), iova, iova + (bytes - 1), false);
+      table_->free_unlinked();
+    }
   } else {
     spend(costs.ioctl_refused);
   }

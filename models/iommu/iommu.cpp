@@ -13,11 +13,12 @@ using iommu::Translation;
 
 Iommu::Iommu(const sc_core::sc_module_name& name, std::unique_ptr<iommu::RemappingUnit> unit,
              const iommu::IommuTiming& timing, trace::Tracer& tracer, std::uint64_t& activations)
-    : sc_module(name), unit_(std::move(unit)), timing_(timing), tracer_(tracer), activations_(activations) {
+    : sc_module(name), unit_(std::move(unit)), timing_(timing), tracer_(tracer), activations_(activations),
+      queues_(unit_->queues()) {
   using SC_CURRENT_USER_MODULE = Iommu;
   dma.register_b_transport(this, &Iommu::on_dma);
   registers.register_b_transport(this, &Iommu::on_register);
-  SC_METHOD(drain_invalidation_queue);
+  SC_METHOD(drain_invalidation_queues);
   sensitive << queue_due_;
   dont_initialize();
 }
@@ -77,34 +78,68 @@ void Iommu::on_register(int /*port*/, tlm::tlm_generic_payload& payload, sc_core
   std::uint64_t value = 0;
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   const auto effect = unit_->write(offset, value, bytes);
-  carry_out(effect.executed);
-  if (effect.queue_pending && batch_ == 0 && !held_) schedule_queue(global_time() + from_sc(delay));
+  carry_out(effect.executed, {});
+  if (!effect.queue_pending) return;
+  const Time seen = global_time() + from_sc(delay) + timing_.doorbell;
+  for (unsigned i = 0; i != queues_.size(); ++i) {
+    if (!queues_[i].busy()) schedule(i, seen);
+  }
+  wake_for_next();
 }
 
-void Iommu::schedule_queue(Time from) {
-  batch_ = unit_->queued();
-  submitted_at_ = from;
-  // All that is queued now is executed in one activation, when the last of it would be done; what comes meanwhile
-  // then.
-  const Time done = from + (timing_.descriptor_fetch + timing_.descriptor_execute) * batch_;
-  notify_at(queue_due_, done);
+// All that is queued now, up to the next wait of a unit that has them, is executed in one activation when the last of
+// it would be done; what comes meanwhile then.
+void Iommu::schedule(unsigned number, Time from) {
+  Queue& queue = queues_[number];
+  const iommu::RemappingUnit::Pending pending = unit_->pending(number);
+  if (pending.commands == 0) return;
+  const Time each = timing_.descriptor_fetch + timing_.descriptor_execute;
+  queue.batch = pending.commands;
+  queue.submitted_at = from;
+  queue.due = from + each * pending.commands;
+  const std::uint64_t waited_for = pending.commands - (pending.waits ? 1 : 0);
+  if (waited_for > 0) queue.complete_at = from + each * waited_for + timing_.completion;
+  if (pending.waits) queue.due = std::max(queue.due, queue.complete_at);
 }
 
-void Iommu::drain_invalidation_queue() {
+void Iommu::wake_for_next() {
+  Time next = Time::max();
+  for (const Queue& queue : queues_) {
+    if (queue.batch != 0) next = std::min(next, queue.due);
+  }
+  if (next != Time::max()) notify_at(queue_due_, next);
+}
+
+void Iommu::drain_invalidation_queues() {
   process_resumed();
   ++activations_;
-  if (held_) carry_out(*std::exchange(held_, std::nullopt));
-  for (; batch_ > 0 && unit_->queued() > 0; --batch_) {
-    const iommu::InvalidationStep step = unit_->step();
-    if (drained_at_ > global_time() && std::holds_alternative<iommu::WaitReached>(step)) {
-      held_ = step;
-      --batch_;
-      return notify_at(queue_due_, drained_at_);
-    }
-    carry_out(step);
+  for (unsigned i = 0; i != queues_.size(); ++i) {
+    if (queues_[i].busy() && queues_[i].due <= global_time() && run(i)) schedule(i, global_time());
   }
-  batch_ = 0;  // an error may have stopped the queue
-  if (unit_->queued() > 0) schedule_queue(global_time());
+  wake_for_next();
+}
+
+/// What a queue has taken up. False where a wait of it waits for bursts under way: it goes on when they have landed. Where
+/// software polls how far the queue is, it is not to see the wait consumed before.
+bool Iommu::run(unsigned number) {
+  Queue& queue = queues_[number];
+  if (queue.held) carry_out(*std::exchange(queue.held, std::nullopt), queue.submitted_at);
+  for (bool goes_on = true; goes_on && queue.batch > 0; --queue.batch) {
+    const bool lands_later = drained_at_ > global_time();
+    if (lands_later) queue.due = drained_at_;
+    if (lands_later && queue.batch == 1 && unit_->pending(number).waits) return false;
+    const iommu::InvalidationStep step = unit_->step_queue(number);
+    if (lands_later && std::holds_alternative<iommu::WaitReached>(step)) {
+      queue.held = step;
+      --queue.batch;
+      return false;
+    }
+    carry_out(step, queue.submitted_at);
+    goes_on = !std::holds_alternative<iommu::QueueIdle>(step) && !std::holds_alternative<iommu::QueueStopped>(step) &&
+              !std::holds_alternative<iommu::QueueError>(step);
+  }
+  queue.batch = 0;  // an error may have stopped the queue
+  return true;
 }
 
 void Iommu::note_under_way(const Translation& t, std::uint64_t iova, Time ends) {
@@ -123,7 +158,7 @@ void Iommu::drain_range(const iommu::IotlbInvalidated& done) {
   }
 }
 
-void Iommu::carry_out(const iommu::InvalidationStep& step) {
+void Iommu::carry_out(const iommu::InvalidationStep& step, Time submitted_at) {
   const Time now = global_time();
   if (const auto* done = std::get_if<iommu::IotlbInvalidated>(&step)) {
     drain_range(*done);
@@ -143,7 +178,7 @@ void Iommu::carry_out(const iommu::InvalidationStep& step) {
       memory->b_transport(
           status_.prepare(tlm::TLM_WRITE_COMMAND, wait->status_address.value, &data, wait->status_bytes), delay);
     }
-    tracer_.emit(now, trace::InvalidationWaitDone{submitted_at_.ps()});
+    tracer_.emit(now, trace::InvalidationWaitDone{submitted_at.ps()});
   }
 }
 

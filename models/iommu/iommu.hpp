@@ -9,6 +9,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "models/fabric/payload.hpp"
 #include "models/iommu/core/config.hpp"
@@ -37,9 +38,20 @@ class Iommu final : public sc_core::sc_module {
   void on_register(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void translated(const iommu::Translation& t, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   Time lookup_time(const iommu::Translation& t) const;
-  void schedule_queue(Time from);
-  void drain_invalidation_queue();
-  void carry_out(const iommu::InvalidationStep& step);
+  /// A command queue at work: what it has taken up, executed in one activation when the last of it is done.
+  struct Queue {
+    std::uint64_t batch = 0;  ///< commands still to execute
+    Time due;
+    Time submitted_at;
+    Time complete_at;                              ///< when all that has been executed is complete
+    std::optional<iommu::InvalidationStep> held;  ///< a wait executed, until bursts under way have landed
+    bool busy() const { return batch != 0 || held; }
+  };
+  void schedule(unsigned number, Time from);
+  void wake_for_next();
+  void drain_invalidation_queues();
+  bool run(unsigned number);
+  void carry_out(const iommu::InvalidationStep& step, Time submitted_at);
   void note_under_way(const iommu::Translation& t, std::uint64_t iova, Time ends);
   void drain_range(const iommu::IotlbInvalidated& done);
 
@@ -55,14 +67,12 @@ class Iommu final : public sc_core::sc_module {
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
   sc_core::sc_event queue_due_{"queue_due"};
-  std::uint64_t batch_ = 0;  // descriptors at work on
-  Time submitted_at_;
+  std::vector<Queue> queues_;
   Transaction status_;
   // Bursts of late, and until when the next wait descriptor waits for those an invalidation has met.
   std::array<UnderWay, 64> under_way_{};
   std::size_t next_under_way_ = 0;
   Time drained_at_;
-  std::optional<iommu::InvalidationStep> held_;  // that wait descriptor
 };
 
 }  // namespace gnomon

@@ -103,8 +103,9 @@ struct Observers {
   static observe::SanitizerOptions sanitizer_options(const Configuration& c, Platform& platform) {
     observe::SanitizerOptions options;
     // Nested, the hardware walks the guest's own table: there is no shadow to differ from it.
-    const bool nested = c.iommu == scenario::IommuKind::intel_iommu &&
-                        c.intel_device.shadowing == hypervisor::IntelShadowing::nested;
+    const bool nested = c.iommu == scenario::IommuKind::smmuv3 ||
+                        (c.iommu == scenario::IommuKind::intel_iommu &&
+                         c.intel_device.shadowing == hypervisor::IntelShadowing::nested);
     options.shadowed = c.guest.translated && c.hypervisor != scenario::HypervisorKind::none && !nested;
     options.mappings =
         !std::holds_alternative<scenario::VfioWorkloadSpec>(c.benchmark);  // 48 bytes a page of the VM's

@@ -13,6 +13,7 @@
 #include "guest/fio/job_spec.hpp"
 #include "guest/iommu/domain.hpp"
 #include "guest/amd_iommu/behaviour.hpp"
+#include "guest/arm_smmu_v3/behaviour.hpp"
 #include "guest/intel_iommu/behaviour.hpp"
 #include "guest/s390_pci/domain.hpp"
 #include "guest/s390_pci/own_dma.hpp"
@@ -22,6 +23,7 @@
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "models/hypervisor/core/intel_iommu_config.hpp"
 #include "models/hypervisor/core/s390_pci_device.hpp"
+#include "models/hypervisor/core/smmuv3_device.hpp"
 #include "models/hypervisor/core/virtio_iommu_device.hpp"
 #include "models/memory/guest_ram.hpp"
 #include "models/spec/tegra_smmu/soc.hpp"
@@ -59,6 +61,8 @@ struct Faults {
   hypervisor::S390PciFaults s390_device;
   guest::S390DriverFaults s390_driver;
   guest::S390OwnDmaFaults s390_own_dma;
+  hypervisor::Smmuv3DeviceFaults smmu_device;
+  guest::SmmuDriverFaults smmu_driver;
   hypervisor::VfioFaults vfio;
   iommu::IommuFaults iommu;
   nvme::NvmeFaults nvme;
@@ -85,6 +89,7 @@ struct GuestConfiguration {
   guest::TegraFlush tegra_flush = guest::TegraFlush::before;
   bool s390_own_dma = false;         ///< s390 before 6.7: neither IOMMU core nor DMA layer; `deferred` is lazy
   std::uint64_t s390_aperture = 1;   ///< s390_iommu_aperture=
+  guest::SmmuDriverOptions smmu;
   PlainKind plain = PlainKind::vtd;
   const guest::FlushPolicy* plain_policy = guest::find_flush_policy("generic");
   bool report_request_errors = false;  ///< the driver returns the errors of queued requests
@@ -98,6 +103,7 @@ struct Configuration {
   hypervisor::HypervisorConfig vmm;
   IommuKind iommu = IommuKind::none;
   hypervisor::IntelIommuDeviceConfig intel_device;
+  hypervisor::Smmuv3DeviceConfig smmu_device;
   std::uint64_t iommu_page_sizes = 0x4020'1000;  ///< page_size_mask the device offers
   GuestConfiguration guest;
   std::vector<DeviceConfiguration> devices{1};

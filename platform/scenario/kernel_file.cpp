@@ -90,6 +90,24 @@ void describe_drivers(config::Description& d, KernelFile& k) {
           "caching mode does not make domains of first-level tables strict")
       .required();
 }
+
+void describe_smmu(config::Description& d, KernelFile& k) {
+  d.choice("arm_smmu_v3.driver", k.smmu_driver, presence_names, "whether the kernel has the driver").required();
+  d.field("arm_smmu_v3.range_commands", k.smmu.range_commands, "it uses TLBI by range where the unit has it")
+      .required()
+      .only_for("driver", {"present"});
+  d.field("arm_smmu_v3.sync_every_call", k.smmu.sync_every_call,
+          "each unmap call ends with its own CMD_SYNC; else unmaps are gathered")
+      .required()
+      .only_for("driver", {"present"});
+  d.field("arm_smmu_v3.split_blocks", k.smmu.split_blocks, "part of a block can be unmapped")
+      .required()
+      .only_for("driver", {"present"});
+  d.field("arm_smmu_v3.full_above_limit", k.smmu.full_above_limit,
+          "without TLBI by range, a table's worth of leaves or more is one TLBI of the whole domain")
+      .required()
+      .only_for("driver", {"present"});
+}
 }  // namespace
 
 std::vector<EnumName<guest::DriverCalls>> call_names() {
@@ -129,6 +147,7 @@ void describe(config::Description& d, KernelFile& k) {
   d.choice("s390.dma_code", k.s390_dma, s390_names,
            "PCI functions of s390 have DMA code of the architecture's own, or the common DMA layer; none is not modelled")
       .required();
+  describe_smmu(d, k);
   d.field("nvme.max_transfer", k.nvme_max_transfer, Unit::bytes, "the driver's largest command")
       .required()
       .within(range(4096, 1u << 30));

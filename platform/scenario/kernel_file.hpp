@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/arm_smmu_v3/behaviour.hpp"
 #include "guest/dma/domain_type.hpp"
 #include "guest/dma/iova_behaviour.hpp"
 #include "guest/iommu/domain.hpp"
@@ -43,6 +44,9 @@ struct KernelFile {
   bool intel_first_level_may_be_lazy = true;  ///< caching mode leaves first-level domains lazy
   // s390
   S390DmaCode s390_dma = S390DmaCode::common;  ///< none: not modelled
+  // SMMUv3's driver; the rest of it applies where it is there
+  DriverPresence smmu_driver = DriverPresence::present;
+  guest::SmmuDriverBehaviour smmu;
   // The NVMe driver
   std::uint64_t nvme_max_transfer = 0;             ///< bytes
   std::uint64_t nvme_max_transfer_translated = 0;  ///< bytes, when the DMA API translates

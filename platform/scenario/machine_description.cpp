@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::array exit_name_names{EnumName{"vmx", observe::ExitSpelling::vmx},
                                      EnumName{"svm", observe::ExitSpelling::svm},
-                                     EnumName{"sie", observe::ExitSpelling::sie}};
+                                     EnumName{"sie", observe::ExitSpelling::sie},
+                                     EnumName{"arm", observe::ExitSpelling::arm}};
 
 constexpr std::array unit_names{EnumName{"vtd", iommu::UnitKind::vtd}, EnumName{"amd-vi", iommu::UnitKind::amdvi},
                                 EnumName{"smmuv3", iommu::UnitKind::smmuv3},
@@ -185,6 +186,26 @@ void describe_tegra(Description& d, MachineProfile& m) {
   d.constant("tegra_smmu.table_free", c.table_free, "and freed");
 }
 
+void describe_smmuv3(Description& d, MachineProfile& m) {
+  iommu::Smmuv3Config& u = m.smmuv3;
+  d.constant("smmuv3.range_invalidation", u.range_invalidation, "IDR3.RIL: TLBI commands by range");
+  d.constant("smmuv3.nested", u.stage2, "IDR0.S2P beside S1P: stage 2, and stage 1 over it");
+  d.constant("smmuv3.msi", u.msi, "IDR0.MSI: CMD_SYNC may tell by a write to memory, which the driver polls");
+  d.constant("smmuv3.command_log2", u.command_log2, range(6, 19), "IDR1.CMDQS: the command queue holds 2^n commands");
+  d.constant("smmuv3.virtual_queues", u.virtual_queues, "an interface of CMDQ-V: command queues a guest may own");
+  iommu::IommuTiming& t = m.iommu.timing;
+  d.constant("smmuv3.doorbell", t.doorbell, "from the processor's store to PROD until the unit knows of the commands");
+  d.constant("smmuv3.completion", t.completion,
+             "from a TLBI's execution until it is complete, which CMD_SYNC stands for; several complete side by side");
+  guest::GuestCosts& g = m.software;
+  d.constant("smmuv3.command", g.smmu_command, "one command built and copied to the queue");
+  d.constant("smmuv3.atomic", g.smmu_atomic, "an atomic operation on a cache line this CPU has");
+  d.constant("smmuv3.line_transfer", g.smmu_line_transfer, "a cache line that another CPU or the unit wrote, fetched");
+  d.constant("smmuv3.prod_write", g.smmu_prod_write, "barrier and store to PROD");
+  d.constant("smmuv3.cons_read", g.smmu_cons_read, "load of CONS, where it does not exit");
+  d.constant("smmuv3.relax", g.smmu_relax, "one turn of a loop that polls CONS");
+}
+
 void describe_fabric(Description& d, MachineProfile& m) {
   d.constant("pcie.one_way", m.pcie.one_way, "device to root complex, or back");
   d.constant("pcie.bandwidth", m.pcie.bandwidth, Unit::bytes_per_second, "bytes on the wire in each direction");
@@ -281,6 +302,7 @@ void describe(Description& d, MachineProfile& m) {
   describe_vfio(d, m.hypervisor);
   describe_iommu(d, m);
   describe_tegra(d, m);
+  describe_smmuv3(d, m);
   describe_fabric(d, m);
   describe_nvme(d, m.nvme);
   describe_nic(d, m);
@@ -288,10 +310,14 @@ void describe(Description& d, MachineProfile& m) {
 
 void require_all_constants(const config::Document& document, const config::Origins& origins,
                            config::Diagnostics& diagnostics) {
+  const config::Node* unit = document.find("iommu.unit");
+  const bool has_smmuv3 =
+      document.find("smmuv3") != nullptr || (unit != nullptr && unit->text() != nullptr && *unit->text() == "smmuv3");
   for (const config::Parameter& p : config::parameters<MachineProfile>()) {
     if (document.find(p.path) != nullptr) continue;
     if (p.path.starts_with("nic.") && document.find("nic") == nullptr) continue;
     if (p.path.starts_with("tegra_smmu.") && document.find("tegra_smmu") == nullptr) continue;
+    if (p.path.starts_with("smmuv3.") && !has_smmuv3) continue;
     diagnostics.error(
         origins.where(p.path), fmt::format("missing key '{}'", p.path),
         fmt::format("{}: {}\na machine has no defaults: its profile gives every constant", p.type, p.doc));

@@ -12,6 +12,7 @@
 #include "models/hypervisor/core/config.hpp"
 #include "models/hypervisor/core/host_iommu.hpp"
 #include "models/iommu/core/config.hpp"
+#include "models/iommu/smmuv3/config.hpp"
 #include "guest/nic/costs.hpp"
 #include "guest/tegra_smmu/behaviour.hpp"
 #include "models/nic/core/config.hpp"
@@ -34,6 +35,7 @@ struct MachineProfile {
   // Where its IOMMU is a Tegra SMMU:
   const tegra::Soc* tegra_soc = &tegra::tegra210;
   guest::TegraSmmuCosts tegra_smmu;
+  iommu::Smmuv3Config smmuv3;  ///< where its IOMMU is an SMMUv3
   PcieConfig pcie;
   MemoryConfig memory;
   nvme::NvmeConfig nvme;

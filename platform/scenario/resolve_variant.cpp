@@ -298,6 +298,7 @@ class VariantResolver {
       return error("iommu.device", "a driver without hardware needs no hypervisor",
                    "accepted with hypervisor.kind = \"none\"");
     }
+    check_smmu();
     std::uint64_t mask = i.granule;
     for (const std::uint64_t size : i.page_sizes) {
       if (size == 0 || (size & (size - 1)) != 0)
@@ -351,6 +352,28 @@ class VariantResolver {
                                     kernel_.file.title),
             "accepted: fio, map_benchmark, iperf, or another guest.kernel");
     return !failed_;
+  }
+
+  /// The emulated SMMUv3 shadows nothing: the machine's own nests the guest's stage 1.
+  void check_smmu() {
+    const IommuTable& i = file_.iommu;
+    if (i.device != IommuKind::smmuv3) return;
+    const iommu::Smmuv3Config& unit = file_.machine.constants.smmuv3;
+    const bool emulated = file_.hypervisor.kind != HypervisorKind::none;
+    if (kernel_.file.smmu_driver == DriverPresence::none)
+      return error("iommu.device", fmt::format("{} has no SMMUv3 driver", kernel_.file.title),
+                   "accepted: none, or another guest.kernel");
+    if (emulated && !(own_kind() == IommuKind::smmuv3 && unit.stage1 && unit.stage2))
+      return error("iommu.device", fmt::format("the IOMMU of {} cannot nest an SMMUv3", file_.machine.profile),
+                   "a machine whose iommu.unit is smmuv3 and whose smmuv3.nested is true");
+    if (!i.guest_queues) return;
+    if (!emulated)
+      return error("iommu.cmdqv", "there is no guest to own a queue", "accepted with a hypervisor");
+    if (!unit.virtual_queues)
+      return error("iommu.cmdqv", fmt::format("{} has no CMDQ-V", file_.machine.profile),
+                   "a machine whose smmuv3.virtual_queues is true");
+    if (file_.devices.size() > 1)
+      error("iommu.cmdqv", "an interface of CMDQ-V has one VMID, and here each device has its own", "accepted: one [[device]]");
   }
 
   IommuKind own_kind() const {
@@ -483,6 +506,17 @@ class VariantResolver {
             "a machine whose iommu.scalable_mode is true");
   }
 
+  void choose_smmu() {
+    const iommu::Smmuv3Config& unit = file_.machine.constants.smmuv3;
+    guest::SmmuDriverOptions& driver = out_.configuration.guest.smmu;
+    driver.kernel = kernel_.file.smmu;
+    if (file_.guest.flush_policy) driver.kernel.flush_policy = *file_.guest.flush_policy;
+    driver.queue = file_.iommu.guest_queues ? guest::SmmuQueue::owned : guest::SmmuQueue::registers;
+    const bool ranges = unit.range_invalidation && file_.iommu.range_invalidation;
+    out_.configuration.machine.smmuv3.range_invalidation = ranges;
+    out_.configuration.smmu_device.range_invalidation = ranges;
+  }
+
   guest::DomainIommu domain_iommu() const {
     const bool emulated = file_.hypervisor.kind != HypervisorKind::none;
     guest::DomainIommu iommu;
@@ -506,9 +540,12 @@ class VariantResolver {
         iommu.architecture = guest::Architecture::s390;
         iommu.tlb_refresh = emulated;
         break;
+      case IommuKind::smmuv3:
+        iommu.driver = guest::IommuFamily::smmuv3;
+        iommu.architecture = guest::Architecture::arm64;
+        break;
       case IommuKind::none:
-      case IommuKind::virtio_iommu:
-      case IommuKind::smmuv3: iommu.driver = guest::IommuFamily::virtio; break;
+      case IommuKind::virtio_iommu: iommu.driver = guest::IommuFamily::virtio; break;
       case IommuKind::tegra_smmu: iommu.driver = guest::IommuFamily::tegra; break;
     }
     return iommu;
@@ -558,6 +595,7 @@ class VariantResolver {
     GuestConfiguration& g = out_.configuration.guest;
     choose_intel();
     choose_tegra();
+    choose_smmu();
     if (file_.guest.driver_calls) g.core.calls = *file_.guest.driver_calls;
     g.amd.kernel = kernel_.file.amd;
     g.amd.split_flush_all = kernel_.file.amd_split_flush_all;

@@ -64,7 +64,7 @@ void describe(Description& d, HypervisorTable& h) {
 }
 
 void describe(Description& d, GuestTable& g) {
-  d.field("vcpus", g.vcpus, range(1, 64), "virtual CPUs; on bare metal, CPUs");
+  d.field("vcpus", g.vcpus, range(1, 128), "virtual CPUs; on bare metal, CPUs");
   d.field("kernel", g.kernel, "whose behaviour the software has, a file of guest/kernels without its .toml")
       .not_empty();
   d.field("cmdline", g.cmdline, "the kernel's command line, in the kernel's own words");
@@ -121,6 +121,10 @@ void describe(Description& d, IommuTable& i) {
   d.choice("soc", i.tegra_soc, soc_names,
            "a what-if: the SMMU and cache lines of this SoC, at the machine's costs; by default the machine's own")
       .only_for("device", {"tegra-smmu"});
+  d.field("ril", i.range_invalidation, "TLBI by range is used where the machine's unit has it").only_for("device", {"smmuv3"});
+  d.field("cmdqv", i.guest_queues,
+          "the guest owns command queues of the hardware (Tegra241 CMDQ-V); else each store to its queue exits")
+      .only_for("device", {"smmuv3"});
   d.field("granule", i.granule, Unit::bytes, "smallest page the device maps (QEMU's word)")
       .power_of_two()
       .only_for("device", {"virtio-iommu"});
@@ -214,6 +218,14 @@ void describe(Description& d, Faults& f) {
   d.field("keep_nested_entries", f.iommu.keep_nested_entries,
           "page-selective second-stage invalidations leave nested translations");
   d.field("keep_pasid_cache", f.iommu.keep_pasid_cache, "a PASID-cache invalidation drops nothing");
+  d.field("smmu_skip_unmap_flush", f.smmu_driver.skip_unmap_flush, "SMMUv3's driver: iotlb_sync does nothing");
+  d.field("smmu_skip_walk_flush", f.smmu_driver.skip_walk_flush,
+          "SMMUv3's driver frees tables that a block's unmap took out without an invalidation");
+  d.field("smmu_skip_sync", f.smmu_driver.skip_sync, "SMMUv3's driver queues its commands and waits for none");
+  d.field("smmu_first_range_only", f.smmu_driver.first_range_only,
+          "SMMUv3's driver sends the first TLBI of a range that takes several");
+  d.field("smmu_drop_invalidations", f.smmu_device.drop_invalidations,
+          "the emulated SMMUv3 does not tell the host of the guest's invalidations");
   d.field("late_dma", f.nvme.late_dma, "the drive reads a page of a write again after it completed it");
   d.field("late_dma_delay", f.nvme.late_dma_delay, "how long after the completion late_dma comes");
   d.field("stray_dma", f.nvme.stray_dma,

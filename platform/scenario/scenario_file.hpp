@@ -71,7 +71,7 @@ inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none
 constexpr bool is_built(IommuName name) {
   return name == IommuName::none || name == IommuName::plain || name == IommuName::virtio_iommu ||
          name == IommuName::amd_iommu || name == IommuName::intel_iommu || name == IommuName::tegra_smmu ||
-         name == IommuName::s390_pci;
+         name == IommuName::s390_pci || name == IommuName::smmuv3;
 }
 
 struct IommuTable {
@@ -84,6 +84,8 @@ struct IommuTable {
   std::optional<hypervisor::IntelShadowing> shadow;
   guest::TegraFlush tegra_flush = guest::TegraFlush::before;
   std::optional<const tegra::Soc*> tegra_soc;
+  bool range_invalidation = true;
+  bool guest_queues = false;
   std::uint64_t granule = 4096;
   std::vector<std::uint64_t> page_sizes{4096, 2u << 20, 1u << 30};
 };

@@ -2,6 +2,7 @@
 #include "platform/wiring/guest_iommu.hpp"
 
 #include "guest/amd_iommu/instance.hpp"
+#include "guest/arm_smmu_v3/instance.hpp"
 #include "guest/intel_iommu/instance.hpp"
 #include "guest/tegra_smmu/instance.hpp"
 #include "guest/virtio_iommu/driver.hpp"
@@ -98,6 +99,15 @@ std::unique_ptr<GuestIommu> tegra_smmu(const GuestIommuParts& p) {
   return std::make_unique<SomeIommu>(std::make_unique<guest::TegraSmmuInstance>(p.kernel_memory, options));
 }
 
+std::unique_ptr<GuestIommu> smmuv3(const GuestIommuParts& p) {
+  guest::SmmuOptions options;
+  options.registers = iommu_window;
+  options.driver = p.configuration.guest.smmu;
+  options.driver.faults = p.configuration.faults.smmu_driver;
+  return std::make_unique<SomeIommu>(
+      std::make_unique<guest::Smmuv3Instance>(guest::SmmuParts{p.kernel_memory, p.monitor}, options));
+}
+
 }  // namespace
 
 std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
@@ -109,8 +119,8 @@ std::unique_ptr<GuestIommu> make_guest_iommu(const GuestIommuParts& parts) {
     case IommuKind::tegra_smmu: return tegra_smmu(parts);
     case IommuKind::s390_pci:
       return std::make_unique<SomeIommu>(make_s390_iommu(parts.configuration, parts.kernel_memory, parts.instructions));
-    case IommuKind::none:
-    case IommuKind::smmuv3: break;
+    case IommuKind::smmuv3: return smmuv3(parts);
+    case IommuKind::none: break;
   }
   return nullptr;
 }

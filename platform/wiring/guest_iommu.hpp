@@ -17,7 +17,7 @@ namespace gnomon::wiring {
 
 /// Where the IOMMU's registers answer, guest-physical, above any memory; on bare metal too.
 inline constexpr Gpa iommu_window{std::uint64_t{1} << 40};
-inline constexpr std::uint64_t iommu_window_bytes = 16 * page_size;
+inline constexpr std::uint64_t iommu_window_bytes = std::uint64_t{1} << 20;  // an SMMUv3 with CMDQ-V takes 320 KiB of it
 
 /// What the driver works with; all outlive it.
 struct GuestIommuParts {

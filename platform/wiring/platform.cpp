@@ -10,9 +10,11 @@
 #include "models/hypervisor/core/amdvi_device.hpp"
 #include "models/hypervisor/core/intel_iommu_device.hpp"
 #include "models/hypervisor/core/s390_host_iommu.hpp"
+#include "models/hypervisor/core/smmu_host_iommu.hpp"
 #include "models/hypervisor/core/vtd_host_iommu.hpp"
 #include "models/iommu/amdvi/unit.hpp"
 #include "models/iommu/s390/unit.hpp"
+#include "models/iommu/smmuv3/unit.hpp"
 #include "models/iommu/tegra/unit.hpp"
 #include "models/iommu/vtd/unit.hpp"
 
@@ -42,6 +44,13 @@ std::unique_ptr<hypervisor::HostIommu> Platform::make_host_iommu(const Hyperviso
   if (machine.iommu.unit == iommu::UnitKind::amdvi) {
     return std::make_unique<hypervisor::AmdHostIommu>(parts.memory, parts.host_pages, parts.monitor, registers,
                                                       machine.host_iommu, parts.tracer);
+  }
+  if (machine.iommu.unit == iommu::UnitKind::smmuv3) {
+    auto driver = std::make_unique<hypervisor::SmmuHostIommu>(
+        hypervisor::SmmuHostParts{parts.memory, parts.host_pages, parts.ram, parts.monitor, registers, parts.tracer},
+        machine.host_iommu, hypervisor::SmmuHostOptions{machine.smmuv3.range_invalidation});
+    guest_queues_ = driver.get();
+    return driver;
   }
   if (machine.iommu.unit == iommu::UnitKind::s390) {
     std::vector<hypervisor::S390HostFunction> functions;
@@ -82,7 +91,8 @@ std::unique_ptr<iommu::RemappingUnit> Platform::make_unit() {
       unit.coherent = configuration_.guest.tegra_flush == guest::TegraFlush::coherent;
       return std::make_unique<iommu::TegraSmmuUnit>(unit, *bytes_);
     }
-    case iommu::UnitKind::smmuv3: break;
+    case iommu::UnitKind::smmuv3:
+      return std::make_unique<iommu::Smmuv3Unit>(config, *bytes_, configuration_.machine.smmuv3);
   }
   throw std::invalid_argument("the machine's IOMMU is not built yet");
 }
@@ -147,6 +157,11 @@ void Platform::build_hypervisor() {
   build_viommu();
 }
 
+bool Platform::owns_queues() const {
+  return hypervisor_ && configuration_.guest.translated && configuration_.iommu == IommuKind::smmuv3 &&
+         configuration_.guest.smmu.queue == guest::SmmuQueue::owned;
+}
+
 void Platform::build_viommu() {
   const hypervisor::HypervisorConfig& config = configuration_.vmm;
   if (!configuration_.guest.translated) return;
@@ -154,6 +169,12 @@ void Platform::build_viommu() {
     hypervisor::AmdviDeviceConfig device;
     device.faults = configuration_.faults.amdvi;
     hypervisor_->add_viommu(std::make_unique<hypervisor::AmdviDevice>(*ram_, device));
+  }
+  if (configuration_.iommu == IommuKind::smmuv3) {
+    hypervisor::Smmuv3DeviceConfig device = configuration_.smmu_device;
+    device.faults = configuration_.faults.smmu_device;
+    hypervisor::GuestQueueHost* const queues = owns_queues() ? guest_queues_ : nullptr;
+    hypervisor_->add_viommu(std::make_unique<hypervisor::Smmuv3Device>(*ram_, device, queues));
   }
   if (configuration_.iommu == IommuKind::intel_iommu) {
     hypervisor::IntelIommuDeviceConfig device = configuration_.intel_device;
@@ -228,6 +249,11 @@ void Platform::bind() {
   }
   if (hypervisor_) {
     hypervisor_->iommu_registers.bind(iommu_->registers);
+    if (owns_queues()) {  // the queues' own page is the guest's: no exit
+      namespace vq = smmuv3::virtual_queue;
+      router_->map_next(iommu_window + vq::page0, smmuv3::register_page_bytes, vq::page0);
+      router_->targets.bind(iommu_->registers);
+    }
     router_->map_next(iommu_window, iommu_window_bytes);
     router_->targets.bind(hypervisor_->trapped);
   }

@@ -12,6 +12,7 @@
 #include "models/fabric/memory.hpp"
 #include "models/fabric/mmio_router.hpp"
 #include "models/fabric/pcie_link.hpp"
+#include "models/hypervisor/core/smmuv3_device.hpp"
 #include "models/hypervisor/hypervisor.hpp"
 #include "models/iommu/iommu.hpp"
 #include "models/iommu/s390_pci.hpp"
@@ -51,6 +52,8 @@ class Platform {
   void build_processors();
   void build_hypervisor();
   void build_viommu();
+  /// The guest stores to queues of the hardware.
+  bool owns_queues() const;
   void build_devices();
   void bind();
 
@@ -72,6 +75,7 @@ class Platform {
   std::unique_ptr<MmioRouter> router_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
   std::unique_ptr<Vcpu> io_core_;
+  hypervisor::GuestQueueHost* guest_queues_ = nullptr;  // the host's driver, of an SMMUv3
   std::unique_ptr<Hypervisor> hypervisor_;
   std::vector<std::unique_ptr<PcieLink>> links_;         // by device; null where it is on the chip
   std::vector<std::unique_ptr<NvmeController>> drives_;  // by device; null where it is another

@@ -32,7 +32,7 @@ platform/trace_import:   models/base platform/config platform/gtrace
 platform/conform:        models/base models/trace models/cpu/core guest platform/gtrace platform/replay
 platform/replay:         models/base guest platform/gtrace
 platform/observe:        models/base models/spec models/trace guest
-platform/scenario:       shared models/*/core models/*/config.hpp guest platform/config platform/observe platform/gtrace platform/replay
+platform/scenario:       shared models/*/core models/*/config.hpp models/iommu/*/config.hpp guest platform/config platform/observe platform/gtrace platform/replay
 platform/results:        shared guest platform/config platform/observe platform/run platform/scenario
 platform/check:          shared guest platform/config platform/observe platform/run platform/scenario platform/results
 platform/report:         platform/run

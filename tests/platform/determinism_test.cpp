@@ -17,8 +17,22 @@ scenario::Configuration four_cpus() {
   return c;
 }
 
+/// A nested SMMUv3 whose queues the guest owns, and one that is shared on bare metal.
+scenario::Configuration smmu(scenario::HypervisorKind hypervisor) {
+  scenario::Configuration c = four_cpus();
+  c.hypervisor = hypervisor;
+  c.iommu = scenario::IommuKind::smmuv3;
+  c.machine.iommu.unit = iommu::UnitKind::smmuv3;
+  c.machine.smmuv3.virtual_queues = true;
+  const bool guest = hypervisor != scenario::HypervisorKind::none;
+  c.guest.smmu.queue = guest ? guest::SmmuQueue::owned : guest::SmmuQueue::registers;
+  return c;
+}
+scenario::Configuration smmu_owned() { return smmu(scenario::HypervisorKind::kvm); }
+scenario::Configuration smmu_bare() { return smmu(scenario::HypervisorKind::none); }
+
 TEST_CASE("same configuration, same seed: the same run to the last number") {
-  const auto make = GENERATE(base_configuration, lazy_configuration, four_cpus);
+  const auto make = GENERATE(base_configuration, lazy_configuration, four_cpus, smmu_owned, smmu_bare);
   const WholeRun first = run_whole(make());
   const WholeRun second = run_whole(make());
   CHECK(first.result.trace_hash == second.result.trace_hash);

@@ -87,6 +87,33 @@ Configuration slow_amd_unit() {
   return c;
 }
 
+/// Bare metal behind an SMMUv3; or a guest nested in one.
+Configuration behind_smmu(Configuration c, scenario::HypervisorKind hypervisor = scenario::HypervisorKind::none) {
+  c.hypervisor = hypervisor;
+  c.iommu = scenario::IommuKind::smmuv3;
+  c.machine.iommu.unit = iommu::UnitKind::smmuv3;
+  return c;
+}
+Configuration nested_smmu(guest::SmmuQueue queue) {
+  Configuration c = behind_smmu(reads_64k(Backing::thp_2m), scenario::HypervisorKind::kvm);
+  c.guest.smmu.queue = queue;
+  c.machine.smmuv3.virtual_queues = true;
+  return c;
+}
+/// An SMMUv3 whose TLBIs take long to complete.
+Configuration slow_smmu() {
+  Configuration c = behind_smmu(reads_64k(Backing::pages_4k));
+  c.machine.iommu.timing.completion = Time::us(200);
+  return c;
+}
+/// 33 pages a mapping, which are two TLBIs by range.
+Configuration uneven_ranges() {
+  Configuration c = behind_smmu(base_configuration());
+  c.guest.nvme_max_transfer = 256 * 1024;
+  c.jobs = {random_reads(33 * page_size, 4, 200)};
+  return c;
+}
+
 /// The host refuses mappings: it has room for the drive's five and two more.
 void limit_host(Configuration& c) {
   c.vmm.vfio.dma_entry_limit = 7;
@@ -146,6 +173,16 @@ const std::vector<Exhibit>& exhibits() {
        [](Configuration& c) { c.faults.intel_device.drop_forwarded = true; }, Verdict::stale_dma},
       {"iommu.ignore_psi_mask, nested", [] { return nested(reads_64k(Backing::pages_4k)); },
        [](Configuration& c) { c.faults.iommu.ignore_psi_mask = true; }, Verdict::stale_dma},
+      {"smmu_driver.skip_unmap_flush", [] { return behind_smmu(reads_64k(Backing::pages_4k)); },
+       [](Configuration& c) { c.faults.smmu_driver.skip_unmap_flush = true; }, Verdict::stale_dma},
+      {"smmu_driver.skip_sync", slow_smmu, [](Configuration& c) { c.faults.smmu_driver.skip_sync = true; },
+       Verdict::stale_dma},
+      {"smmu_driver.first_range_only", uneven_ranges,
+       [](Configuration& c) { c.faults.smmu_driver.first_range_only = true; }, Verdict::stale_dma},
+      {"smmu_device.drop_invalidations", [] { return nested_smmu(guest::SmmuQueue::registers); },
+       [](Configuration& c) { c.faults.smmu_device.drop_invalidations = true; }, Verdict::stale_dma},
+      {"smmu_driver.skip_unmap_flush, with a queue of its own", [] { return nested_smmu(guest::SmmuQueue::owned); },
+       [](Configuration& c) { c.faults.smmu_driver.skip_unmap_flush = true; }, Verdict::stale_dma},
       {"a refused MAP whose error is lost", [] { return writes(4096, 16); }, limit_host, Verdict::map_invisible},
   };
   return all;

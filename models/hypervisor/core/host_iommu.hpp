@@ -30,6 +30,8 @@ class HostTable : public IoPageTable {
   virtual bool tables_unlinked() const = 0;
   /// After that invalidation.
   virtual void free_unlinked() = 0;
+  /// A mapping took tables out that were in its way: its range is invalidated before a device may use it.
+  virtual bool map_needs_flush() const { return false; }
 };
 
 class HostIommu {

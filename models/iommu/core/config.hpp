@@ -31,6 +31,8 @@ struct IommuTiming {
   Time descriptor_execute =
       Time::ns(190);                 ///< executing one descriptor (bound by SMMUv3 CMD_SYNC on an empty queue)
   Time status_write = Time::ns(50);  ///< a wait descriptor's status write until memory has it (HyperSIO's DDR)
+  Time doorbell;    ///< from the processor's store until the unit knows of new commands
+  Time completion;  ///< of an SMMUv3: from a command's execution until it is complete, which a wait stands for
 };
 
 /// Whose IOMMU the machine has.

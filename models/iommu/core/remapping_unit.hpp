@@ -28,6 +28,17 @@ class RemappingUnit {
   /// Executes the command at the head of the queue.
   virtual InvalidationStep step() = 0;
 
+  // A unit of several queues, which are served side by side; `queue` is below queues().
+  struct Pending {
+    std::uint64_t commands = 0;
+    bool waits = false;  ///< the last of them waits for those before it; else nobody is told of their completion
+  };
+  virtual unsigned queues() const { return 1; }
+  /// What the queue does before it tells anybody.
+  virtual Pending pending([[maybe_unused]] unsigned queue) const { return {queued(), false}; }
+  /// Executes the command at its head.
+  virtual InvalidationStep step_queue([[maybe_unused]] unsigned queue) { return step(); }
+
   /// Accesses of 4 bytes at multiples of 4, of 8 at multiples of 8. Registers that are not modelled read 0 and
   /// ignore writes.
   virtual std::uint64_t read(std::uint32_t offset, unsigned bytes) const = 0;

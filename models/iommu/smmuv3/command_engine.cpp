@@ -40,19 +40,34 @@ std::uint64_t Smmuv3Unit::queued() const {
 InvalidationStep Smmuv3Unit::step() {
   for (unsigned tried = 0; tried != queues_.size(); ++tried) {
     const unsigned number = next_queue_;
-    smmuv3::CommandQueue& queue = queues_[number];
     next_queue_ = (number + 1) % static_cast<unsigned>(queues_.size());
-    if (queue.queued() == 0) continue;
-    const auto raw = read_memory<smmuv3::Bits128>(queue.head());
-    if (!raw) return failed(queue, CommandError::abort);
-    std::optional<smmuv3::Command> command = smmuv3::decode_command(*raw);
-    if (number != 0) command = for_guest(*command);
-    if (!command) return failed(queue, CommandError::illegal);
-    return execute(queue, *command);
+    if (queues_[number].queued() != 0) return step_queue(number);
   }
   const bool stopped = std::any_of(queues_.begin(), queues_.end(),
                                    [](const smmuv3::CommandQueue& q) { return q.enabled && q.stopped(); });
   return stopped ? InvalidationStep{QueueStopped{}} : InvalidationStep{QueueIdle{}};
+}
+
+InvalidationStep Smmuv3Unit::step_queue(unsigned number) {
+  smmuv3::CommandQueue& queue = queues_[number];
+  if (queue.queued() == 0) return QueueIdle{};
+  const auto raw = read_memory<smmuv3::Bits128>(queue.head());
+  if (!raw) return failed(queue, CommandError::abort);
+  std::optional<smmuv3::Command> command = smmuv3::decode_command(*raw);
+  if (number != 0) command = for_guest(*command);
+  if (!command) return failed(queue, CommandError::illegal);
+  return execute(queue, *command);
+}
+
+RemappingUnit::Pending Smmuv3Unit::pending(unsigned number) const {
+  smmuv3::CommandQueue ahead = queues_[number];
+  const std::uint64_t all = ahead.queued();
+  for (std::uint64_t i = 0; i != all; ++i, ahead.consume()) {
+    const auto raw = read_memory<std::uint64_t>(ahead.head());
+    if (!raw) return {i + 1, false};
+    if (smmuv3::opcode_of(*raw) == smmuv3::Opcode::cmd_sync) return {i + 1, true};
+  }
+  return {all, false};
 }
 
 // The queue stands at the command until software has acknowledged the error; the other queues go on.

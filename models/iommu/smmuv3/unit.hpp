@@ -39,6 +39,11 @@ class Smmuv3Unit final : public RemappingUnit {
   std::uint64_t queued() const override;
   /// CMD_SYNC is a WaitReached, with a status write where it signals by MSI: the caller's to make.
   InvalidationStep step() override;
+  /// The unit's own queue is number 0, virtual ones follow.
+  unsigned queues() const override { return static_cast<unsigned>(queues_.size()); }
+  /// Up to and with the next CMD_SYNC, which is not consumed before all that precedes it is complete.
+  Pending pending(unsigned queue) const override;
+  InvalidationStep step_queue(unsigned queue) override;
 
   std::uint64_t read(std::uint32_t offset, unsigned bytes) const override;
   RegisterWrite write(std::uint32_t offset, std::uint64_t value, unsigned bytes) override;

@@ -28,6 +28,11 @@ enum class Opcode : std::uint8_t {
   cmd_sync = 0x46,
 };
 
+/// Of a command's first word; may be none of the enumerators.
+constexpr Opcode opcode_of(std::uint64_t first_word) {
+  return static_cast<Opcode>(field(first_word, 7, 0));
+}
+
 struct CfgiSte {
   StreamId sid = 0;   ///< 63:32
   bool leaf = false;  ///< 64: the first-level descriptor stays

@@ -105,7 +105,7 @@ void Iommu::schedule(unsigned number, Time from) {
 void Iommu::wake_for_next() {
   Time next = Time::max();
   for (const Queue& queue : queues_) {
-    if (queue.batch != 0) next = std::min(next, queue.due);
+    if (queue.busy()) next = std::min(next, queue.due);
   }
   if (next != Time::max()) notify_at(queue_due_, next);
 }
@@ -127,7 +127,10 @@ bool Iommu::run(unsigned number) {
   for (bool goes_on = true; goes_on && queue.batch > 0; --queue.batch) {
     const bool lands_later = drained_at_ > global_time();
     if (lands_later) queue.due = drained_at_;
-    if (lands_later && queue.batch == 1 && unit_->pending(number).waits) return false;
+    if (lands_later) {
+      const iommu::RemappingUnit::Pending next = unit_->pending(number);
+      if (next.waits && next.commands == 1) return false;
+    }
     const iommu::InvalidationStep step = unit_->step_queue(number);
     if (lands_later && std::holds_alternative<iommu::WaitReached>(step)) {
       queue.held = step;

@@ -51,7 +51,9 @@ struct SmmuHostBench final : private hypervisor::RegisterPort {
     }
   }
 
-  iommu::Translation translate(std::uint64_t iova) { return unit.translate(device, Iova{iova}, iommu::Access::read); }
+  iommu::Translation translate(std::uint64_t iova) {
+    return unit.translate(device, Iova{iova}, iommu::Access::read);
+  }
   bool map(std::uint64_t iova, std::uint64_t hpa, std::uint64_t bytes, std::uint64_t leaf) {
     return table->map(Iova{iova}, Hpa{hpa}, bytes, leaf, hypervisor::DmaAccess::read_write).ok;
   }

@@ -84,9 +84,8 @@ class SmmuHostIommu::Table final : public HostTable {
     while (outcome.bytes < bytes) {
       const Iova at = iova + outcome.bytes;
       const std::uint64_t left = bytes - outcome.bytes;
-      const std::uint64_t size = *std::find_if(std::begin(block_sizes), std::end(block_sizes), [&](std::uint64_t s) {
-        return at.value % s == 0 && s <= left;
-      });
+      const std::uint64_t size = *std::find_if(std::begin(block_sizes), std::end(block_sizes),
+                                               [&](std::uint64_t s) { return at.value % s == 0 && s <= left; });
       const std::uint64_t count = std::min(left / size, table_.entries_to_edge(at, size));
       const auto done = table_.unmap(at, size, count, true, unlinked_);
       if (done.bytes == 0) break;
@@ -116,7 +115,8 @@ class SmmuHostIommu::Table final : public HostTable {
   bool in_the_way_ = false;
 };
 
-SmmuHostIommu::SmmuHostIommu(const SmmuHostParts& parts, const HostIommuCosts& costs, const SmmuHostOptions& options)
+SmmuHostIommu::SmmuHostIommu(const SmmuHostParts& parts, const HostIommuCosts& costs,
+                             const SmmuHostOptions& options)
     : parts_(parts), tables_(parts.memory, parts.pages), costs_(costs), options_(options) {}
 
 SmmuHostIommu::~SmmuHostIommu() = default;
@@ -137,7 +137,9 @@ void SmmuHostIommu::enable() {
   r.write(reg::cr0, smmuv3::cr0::cmdqen | smmuv3::cr0::eventqen | smmuv3::cr0::smmuen, 4);
 }
 
-std::unique_ptr<HostTable> SmmuHostIommu::make_table(DomainId /*domain*/) { return std::make_unique<Table>(tables_); }
+std::unique_ptr<HostTable> SmmuHostIommu::make_table(DomainId /*domain*/) {
+  return std::make_unique<Table>(tables_);
+}
 
 Hpa SmmuHostIommu::stream(SourceId device) const {
   return streams_ + smmuv3::stream_of(device) * smmuv3::stream_table_entry_bytes;
@@ -257,8 +259,8 @@ void SmmuHostIommu::push(const smmuv3::Command& command) {
 void SmmuHostIommu::submit(Processor& processor, const Commands& commands) {
   processor.spend(costs_.submit);
   processor.sync();
-  parts_.tracer.emit(processor.now(), trace::InvalidationSubmitted{
-                                          processor.id(), static_cast<std::uint32_t>(commands.size() + 1)});
+  parts_.tracer.emit(processor.now(),
+                     trace::InvalidationSubmitted{processor.id(), static_cast<std::uint32_t>(commands.size() + 1)});
   for (std::size_t i = 0; i != commands.size(); ++i) {
     push(commands[i]);
     if ((i + 1) % batch == 0 && i + 1 != commands.size()) parts_.registers.write(reg::cmdq_prod, prod_, 4);

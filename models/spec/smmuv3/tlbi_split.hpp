@@ -17,8 +17,9 @@ constexpr std::uint8_t level_hint(std::uint64_t leaf_bytes) {
   return static_cast<std::uint8_t>(4 - (std::countr_zero(leaf_bytes) - 3) / 9);
 }
 
-/// With range invalidation: five bits of the page count at a time, from its lowest set bit on. `ttl` of 0: the leaves'
-/// level is not known, or table descriptors go too; one granule at scale 0 is reserved then, and two are said instead.
+/// With range invalidation: five bits of the page count at a time, from its lowest set bit on. `ttl` of 0: the
+/// leaves' level is not known, or table descriptors go too; one granule at scale 0 is reserved then, and two are
+/// said instead.
 template <class Add>
 void split_by_range(std::uint64_t address, std::uint64_t bytes, bool leaf, std::uint8_t ttl, Add&& add) {
   TlbiRange range;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's SMMUv3 driver and a unit against a map of pages: after each flush no DMA sees anything but the table, with
-// and without TLBI by range.
+// The host's SMMUv3 driver and a unit against a map of pages: after each flush no DMA sees anything but the table,
+// with and without TLBI by range.
 #include <rapidcheck.h>
 
 #include <catch2/catch.hpp>
@@ -64,7 +64,8 @@ void play(bool ranges) {
       agree(b, pages, at);
       agree(b, pages, end - 1);
     }
-    for (int looks = 0; looks != 8; ++looks) agree(b, pages, *rc::gen::inRange<std::uint64_t>(0, 2 * window >> page_shift));
+    for (int looks = 0; looks != 8; ++looks)
+      agree(b, pages, *rc::gen::inRange<std::uint64_t>(0, 2 * window >> page_shift));
     for (const auto& near : {first, first + count - 1, first + count}) agree(b, pages, near);
   }
   RC_ASSERT(b.errors == 0u);

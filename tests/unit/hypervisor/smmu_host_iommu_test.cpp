@@ -25,7 +25,8 @@ std::size_t syncs(const std::vector<Command>& commands) {
 
 /// A guest's stage 1 in its memory: one page, and the context descriptor that points to the table.
 struct GuestStage1 {
-  explicit GuestStage1(SmmuHostBench& b) : memory(b.ram, Gpa{1 << 20}, Gpa{8 << 20}), table(memory, Stage::one, 48) {
+  explicit GuestStage1(SmmuHostBench& b)
+      : memory(b.ram, Gpa{1 << 20}, Gpa{8 << 20}), table(memory, Stage::one, 48) {
     ContextDescriptor c;
     c.t0sz = 16;
     c.v = c.aa64 = c.a = c.r = true;
@@ -159,7 +160,8 @@ TEST_CASE("a guest's own queue: its VMID and StreamIDs, and no more than it may"
   b.unit.write(vq::page0 + vq::queue_config, 1, 4);
   CHECK(b.translate(0x7000).kind == Kind::translated);
   guest.unmap(0x7000);
-  b.ram.write(ring, encode(Command{TlbiNhVa{77, 1, {0x7000, true, 0, 0, 0, 0}}}));  // the VMID is not the guest's to say
+  b.ram.write(ring,
+              encode(Command{TlbiNhVa{77, 1, {0x7000, true, 0, 0, 0, 0}}}));  // the VMID is not the guest's to say
   b.ram.write(ring + 16, encode(Command{CmdSync{}}));
   b.unit.write(vq::page0 + vq::prod, 2, 4);
   CHECK(b.unit.pending(1).commands == 2);

@@ -50,7 +50,11 @@ std::optional<Iova> S390OwnDma::take_address(Cpu& cpu, std::uint64_t pages) {
       Time began = cpu.now();
       const bool refreshes = !options_.faults.release_without_refresh;
       if (refreshes && refresh_all(cpu, trace::RefreshCause::flush, began) != 0) return std::nullopt;
-      release(cpu, began);
+      if (refreshes) {
+        release(cpu, began);
+      } else {
+        iovas_.release_lazy();
+      }
     }
     ++wraps_;
     search = iovas_.allocate_wrapped(pages);

@@ -116,6 +116,11 @@ struct Planted {
 
 TEST_CASE("every bug planted in s390 raises its own verdict and no other") {
   const auto kvm = [] { return s390_configuration(HypervisorKind::kvm); };
+  const auto once = [] {  // a second map there would find the old one in its way
+    Configuration c = s390_configuration(HypervisorKind::kvm);
+    c.jobs = {random_writes(4096, 1, 1)};
+    return c;
+  };
   const auto wrapping = [] {  // an aperture of as many pages as the run maps a few times over
     Configuration c = before_6_7(lazily(s390_configuration(HypervisorKind::kvm)));
     c.guest.memory = std::uint64_t{64} << 20;
@@ -128,7 +133,7 @@ TEST_CASE("every bug planted in s390 raises its own verdict and no other") {
       Planted{"s390_driver.skip_unmap_refresh", kvm,
               [](Configuration& c) { c.faults.s390_driver.skip_unmap_refresh = true; },
               Verdict::missing_invalidation},
-      Planted{"s390_device.skip_unmap_events", kvm,
+      Planted{"s390_device.skip_unmap_events", once,
               [](Configuration& c) { c.faults.s390_device.skip_unmap_events = true; },
               Verdict::missing_invalidation},
       Planted{"s390_own_dma.release_without_refresh", wrapping,
@@ -139,8 +144,8 @@ TEST_CASE("every bug planted in s390 raises its own verdict and no other") {
   CHECK(run_whole(c).result.verdicts == 0);
   planted.plant(c);
   const WholeRun run = run_whole(c);
-  CHECK(run.count(planted.verdict) > 0);
-  CHECK(run.count(planted.verdict) == run.result.verdicts);
+  for (const observe::Finding& finding : run.result.findings) UNSCOPED_INFO(finding.explanation);
+  CHECK((run.count(planted.verdict) > 0 && run.count(planted.verdict) == run.result.verdicts));
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ int validate_command(const ValidateOptions& options);
 
 struct CheckOptions {
   std::vector<std::string> paths;
-  std::string junit;     ///< files to write; empty: none
+  std::string junit;  ///< files to write; empty: none
   std::string markdown;
   std::string bench_json;
   unsigned jobs = 1;
@@ -87,7 +87,7 @@ int inspect_command(const InspectOptions& options);
 struct ConformOptions {
   std::vector<std::string> traces;
   std::string machine = "intel-desktop-2023";
-  std::string kernel;   ///< empty: as the trace tells, likewise the two below
+  std::string kernel;  ///< empty: as the trace tells, likewise the two below
   std::string iommu;
   std::string cmdline;
   unsigned jobs = 1;
@@ -98,8 +98,8 @@ struct ReplayOptions {
   std::vector<std::string> traces;
   std::vector<std::string> variants;
   std::string machine = "intel-desktop-2023";
-  std::string kernel = "6.12";
-  std::string iommu = "virtio-iommu";
+  std::string kernel;  ///< empty: the recorded guest's, else 6.12
+  std::string iommu;   ///< empty: the recorded guest's, else virtio-iommu
   std::string mode = "closed";
   double rate = 1;
   unsigned jobs = 1;

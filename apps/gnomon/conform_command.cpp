@@ -202,7 +202,7 @@ class Preparation {
     out.schedule = conform::explain(out.recording, options);
     auto script = std::make_shared<guest::ReplayScript>(out.schedule.script);
     for (const guest::PageRange& range : options.reserved) script->occupied.push_back(range);
-    out.configuration.benchmark = guest::ReplaySpec{std::move(script), guest::ReplayPacing::ordered, 1'000'000};
+    out.configuration.benchmark = guest::ReplaySpec{std::move(script), guest::ReplayPacing::ordered, 1'000'000, false};
   }
 
   static std::size_t moves_between_cpus(const conform::Recording& recording) {

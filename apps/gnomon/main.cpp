@@ -55,7 +55,8 @@ void add_run(CLI::App& app, app::RunOptions& o) {
       ->check(CLI::Range(std::uint64_t{1}, most_repeats));
   run->add_option("--jobs", o.jobs, "variants at a time (default: as many as there are CPUs)")
       ->check(CLI::Range(1u, 4096u));
-  run->add_option("--trace", o.trace, "perfetto, vcd, csv, separated by commas, or none (default: as the scenario says)");
+  run->add_option("--trace", o.trace,
+                  "perfetto, vcd, csv, separated by commas, or none (default: as the scenario says)");
   run->add_flag("--log", o.log, "write every event as a line into events.log of each variant's folder");
   run->add_flag("--check", o.check, "exit 1 if an expectation fails");
   run->add_flag("--json", o.json, "print the summary instead of the table");
@@ -120,8 +121,8 @@ CLI::App* add_replay(CLI::App& app, app::ReplayOptions& o) {
   replay->add_option("--variants", o.variants, "policies: none, strict, lazy, lazy-sq, each with -map or -nomap")
       ->delimiter(',');
   replay->add_option("--machine", o.machine, "machine profile");
-  replay->add_option("--kernel", o.kernel, "kernel of the simulated guest");
-  replay->add_option("--iommu", o.iommu, "its IOMMU");
+  replay->add_option("--kernel", o.kernel, "kernel of the simulated guest (default: the recorded one's)");
+  replay->add_option("--iommu", o.iommu, "its IOMMU (default: likewise)");
   replay->add_option("--mode", o.mode, "closed or open")->check(CLI::IsMember({"closed", "open"}));
   replay->add_option("--rate", o.rate, "how much faster than recorded")->check(CLI::Range(0.001, 1000.0));
   replay->add_option("--jobs", o.jobs, "variants at a time")->check(CLI::Range(1u, 4096u));
@@ -146,7 +147,8 @@ int main(int argc, char** argv) {
 
   app::CheckOptions check_options;
   check_options.jobs = run_options.jobs;
-  CLI::App* check = app.add_subcommand("check", "run every scenario and hold its expectations and golden transcripts");
+  CLI::App* check =
+      app.add_subcommand("check", "run every scenario and hold its expectations and golden transcripts");
   check->add_option("PATH", check_options.paths, "scenario files or folders (default: the program's own)");
   check->add_option("--jobs", check_options.jobs, "variants at a time")->check(CLI::Range(1u, 4096u));
   check->add_option("--junit", check_options.junit, "write JUnit XML to this file");
@@ -161,7 +163,8 @@ int main(int argc, char** argv) {
   app::ReportOptions report_options;
   CLI::App* report = app.add_subcommand("report", "one self-contained page with plots of result folders");
   report->add_option("DIR", report_options.folders, "result folders, or folders of them")->required();
-  report->add_option("-o,--out", report_options.out, "the page to write (default: report.html in the first folder)");
+  report->add_option("-o,--out", report_options.out,
+                     "the page to write (default: report.html in the first folder)");
   report->add_flag("--quiet", report_options.quiet, "print errors only");
 
   app::DiffOptions diff_options;

@@ -8,12 +8,15 @@
 #include "apps/gnomon/commands.hpp"
 #include "apps/gnomon/execution.hpp"
 #include "apps/gnomon/trace_intake.hpp"
+#include "platform/conform/guest_identity.hpp"
 #include "platform/conform/recorded_commands.hpp"
 #include "platform/conform/recording.hpp"
 #include "platform/gtrace/format.hpp"
+#include "platform/observe/call_blame.hpp"
 #include "platform/results/verdicts.hpp"
 #include "platform/run/atomic_file.hpp"
 #include "platform/run/signals.hpp"
+#include "platform/scenario/data_root.hpp"
 
 namespace gnomon::app {
 namespace {
@@ -45,6 +48,7 @@ struct Shown {
   std::uint64_t maps = 0, unmaps = 0, timer_flushes = 0;
   double seconds = 0;
   std::optional<conform::CommandStream> commands;
+  std::optional<conform::Unit> unit;  ///< whose commands they are
 
   std::optional<double> requests(std::initializer_list<Kind> kinds) const {
     if (!commands) return std::nullopt;
@@ -65,7 +69,10 @@ Shown shown_by(TraceIntake& intake) {
   }
   if (!recording.steps.empty())
     out.seconds = static_cast<double>(recording.steps.back().time_ns - recording.steps.front().time_ns) * 1e-9;
-  if (auto commands = conform::read_commands(intake.reader())) out.commands = std::move(commands->stream);
+  if (auto commands = conform::read_commands(intake.reader())) {
+    out.unit = commands->unit;
+    out.commands = std::move(commands->stream);
+  }
   return out;
 }
 
@@ -76,6 +83,47 @@ struct Row {
   int digits;
   std::optional<double> recorded;
 };
+
+std::string heading(const char* what, const results::ScenarioResult& result) {
+  std::string text = fmt::format("{:<24}{:>16}", what, "recorded");
+  for (const results::VariantResult& v : result.variants) text += fmt::format("{:>16}", v.name);
+  return text;
+}
+
+/// Where the time of the calls went. A recording does not tell.
+std::string blame_table(const results::ScenarioResult& result) {
+  using observe::CallBlame;
+  constexpr std::array<std::pair<CallBlame::Call, const char*>, CallBlame::calls> calls{
+      {{CallBlame::Call::map, "map, mean ns"},
+       {CallBlame::Call::unmap, "unmap, mean ns"},
+       {CallBlame::Call::flush, "flush, timer, mean ns"}}};
+  std::string text;
+  for (const auto& [call, title] : calls) {
+    std::array<std::string, CallBlame::causes> lines;
+    std::string sums;
+    bool any = false;
+    for (std::size_t i = 0; i < CallBlame::causes; ++i)
+      lines[i] = fmt::format("  {:<22}{:>16}", CallBlame::name_of(static_cast<CallBlame::Cause>(i)), "-");
+    for (const results::VariantResult& v : result.variants) {
+      std::array<double, CallBlame::causes> parts{};
+      double sum = 0;
+      for (std::size_t i = 0; i < CallBlame::causes; ++i) {
+        const char* cause = CallBlame::name_of(static_cast<CallBlame::Cause>(i));
+        parts[i] = v.metric(fmt::format("blame.{}.{}_ns", CallBlame::name_of(call), cause)).value_or(0);
+        sum += parts[i];
+      }
+      const bool called = sum > 0;  // a call takes time
+      any = any || called;
+      sums += fmt::format("{:>16}", called ? fmt::format("{:.1f}", sum) : "-");
+      for (std::size_t i = 0; i < CallBlame::causes; ++i)
+        lines[i] += fmt::format("{:>16}", called ? fmt::format("{:.1f}", parts[i]) : "-");
+    }
+    if (!any) continue;
+    text += fmt::format("\n{:<24}{:>16}{}\n", title, "-", sums);
+    for (const std::string& line : lines) text += line + "\n";
+  }
+  return text.empty() ? text : fmt::format("\n{}{}", heading("where the time went", result), text);
+}
 
 std::string table(const Shown& shown, const results::ScenarioResult& result) {
   const std::optional<double> none;
@@ -101,12 +149,15 @@ std::string table(const Shown& shown, const results::ScenarioResult& result) {
       Row{"host MAP ioctls", "hypervisor.map_ioctls", 1, 0, none},
       Row{"host UNMAP ioctls", "hypervisor.unmap_ioctls", 1, 0, none},
       Row{"lock waits, ms", "lock.viommu_request.wait_ns", 1e-6, 3, none},
+      Row{"IOTLB hits", "iotlb.hits", 1, 0, none},
+      Row{"IOTLB misses", "iotlb.misses", 1, 0, none},
+      Row{"  walk reads", "iotlb.walk_reads", 1, 0, none},
+      Row{"DMA faults", "dma.faults", 1, 0, none},
+      Row{"stale DMA", "sanitizer.stale_dma", 1, 0, none},
       Row{"exposure, longest, ms", "exposure.max_ns", 1e-6, 3, none},
       Row{"exposure, byte seconds", "exposure.byte_seconds", 1, 3, none},
   };
-  std::string text = fmt::format("{:<24}{:>16}", "", "recorded");
-  for (const results::VariantResult& v : result.variants) text += fmt::format("{:>16}", v.name);
-  text += "\n";
+  std::string text = heading("", result) + "\n";
   for (const Row& row : rows) {
     std::string line = fmt::format("{:<24}{:>16}", row.what,
                                    row.recorded ? fmt::format("{:.{}f}", *row.recorded, row.digits) : "-");
@@ -152,10 +203,33 @@ class Folder {
   fs::path path_;
 };
 
-int replay(const ReplayOptions& o) {
+/// Takes what no flag says from what the recording says of its guest. Which came from where, as a line.
+std::string identify(const TraceIntake& intake, const Shown& shown, ReplayOptions& o) {
+  const conform::GuestIdentity guest = conform::identify(intake.beside("cmd"), intake.beside("console"));
+  std::string kernel_from = "by --kernel", iommu_from = "by --iommu";
+  if (o.kernel.empty()) {
+    o.kernel = conform::nearest_kernel(guest.kernel, scenario::toml_names(scenario::kernels_folder()));
+    kernel_from = "as the recorded " + guest.kernel;
+    if (o.kernel.empty()) {
+      o.kernel = "6.12";
+      kernel_from =
+          guest.kernel.empty() ? "the recording does not say" : "the recorded " + guest.kernel + " is older";
+    }
+  }
+  if (o.iommu.empty()) {
+    std::optional<conform::Unit> unit = guest.unit;
+    if (!unit) unit = shown.unit;
+    o.iommu = unit ? conform::name_of(*unit) : "virtio-iommu";
+    iommu_from = unit ? "as recorded" : "the recording does not say";
+  }
+  return fmt::format("Linux {} ({}), {} ({}), {}\n\n", o.kernel, kernel_from, o.iommu, iommu_from, o.machine);
+}
+
+int replay(ReplayOptions& o) {
   auto intake = TraceIntake::open(o.traces);
   if (!intake) return results::exit_bad_input;
   const Shown shown = shown_by(*intake);
+  const std::string guest = identify(*intake, shown, o);
   const unsigned cpus = conform::read_recording(intake->reader()).cpus;
   const Folder folder;
   run::AtomicFile file{folder.path() / "trace.gtrace"};
@@ -179,7 +253,7 @@ int replay(const ReplayOptions& o) {
   if (o.json) {
     print(results::to_json(done.result));
   } else {
-    print(table(shown, done.result));
+    print(guest + table(shown, done.result) + blame_table(done.result));
     for (const results::VariantResult& v : done.result.variants) {
       if (v.status != "ok") print(fmt::format("{}: {}: {}\n", v.name, v.status, v.explanation));
       for (const std::string& note : v.notes) print(fmt::format("{}: {}\n", v.name, note));

@@ -89,10 +89,12 @@ class ReplayWorkload::Lane final : public Thread, private Timer {
   bool finished_ = false;
 };
 
-ReplayWorkload::ReplayWorkload(const ReplaySpec& spec, DmaDevice& dma, std::vector<Cpu*> cpus, GuestPages& pages)
+ReplayWorkload::ReplayWorkload(const ReplaySpec& spec, DmaDevice& dma, ReplayDevice* device, std::vector<Cpu*> cpus,
+                               GuestPages& pages)
     : spec_(spec),
       script_(*spec.script),
       dma_(dma),
+      device_(device),
       translated_(dynamic_cast<TranslatedDma*>(&dma)),
       memory_(script_.runs, pages),
       mappings_(script_.mappings.size()) {
@@ -189,6 +191,10 @@ void ReplayWorkload::map(Cpu& cpu, Mapping& mapping, std::uint32_t number) {
   mapping.state = error == 0 ? State::mapped : State::failed;
   ++maps_;
   if (error != 0) ++failed_maps_;
+  if (error == 0 && device_ != nullptr) {
+    cpu.processor().sync();
+    device_->access(mapping.dma, wanted.access);
+  }
   for (const auto& lane : lanes_) {
     if (lane->waits_for != number) continue;
     lane->waits_for = Lane::no_mapping;
@@ -200,6 +206,9 @@ std::vector<WorkloadOutput> ReplayWorkload::outputs(Time /*now*/) const {
   std::string text = "maps: " + std::to_string(maps_) + "\nunmaps: " + std::to_string(unmaps_) + "\n";
   text += "maps that failed: " + std::to_string(failed_maps_) +
           "\nunmaps of mappings that failed: " + std::to_string(skipped_unmaps_) + "\n";
+  if (device_ != nullptr)
+    text += "pages the device accessed: " + std::to_string(device_->accesses()) +
+            "\nof them refused: " + std::to_string(device_->refused()) + "\n";
   return {{"replay.txt", text}};
 }
 

@@ -11,6 +11,7 @@
 #include "guest/dma/dma_device.hpp"
 #include "guest/kernel/workload.hpp"
 #include "guest/replay/placement.hpp"
+#include "guest/replay/replay_device.hpp"
 #include "guest/replay/script.hpp"
 
 namespace gnomon::guest {
@@ -19,13 +20,16 @@ struct ReplaySpec {
   std::shared_ptr<const ReplayScript> script;
   ReplayPacing pacing = ReplayPacing::closed;
   std::uint64_t rate_ppm = 1'000'000;  ///< how much faster than recorded, parts per million
+  bool accesses = true;                ///< a device uses what is mapped: each page once, when its map has returned
 };
 
 class ReplayWorkload final : public Workload {
  public:
-  /// `dma` must outlive the workload. Throws std::invalid_argument where the script has more CPUs than the guest,
-  /// or ordered steps for a device that is not translated.
-  ReplayWorkload(const ReplaySpec& spec, DmaDevice& dma, std::vector<Cpu*> cpus, GuestPages& pages);
+  /// `dma` and `device` must outlive the workload; `device` is null where nothing uses the mappings. Throws
+  /// std::invalid_argument where the script has more CPUs than the guest, or ordered steps for a device that is not
+  /// translated.
+  ReplayWorkload(const ReplaySpec& spec, DmaDevice& dma, ReplayDevice* device, std::vector<Cpu*> cpus,
+                 GuestPages& pages);
   ~ReplayWorkload() override;
 
   void start(Cpu& cpu, std::function<void(Cpu&)> on_done) override;
@@ -55,6 +59,7 @@ class ReplayWorkload final : public Workload {
   const ReplaySpec spec_;
   const ReplayScript& script_;
   DmaDevice& dma_;
+  ReplayDevice* const device_;
   TranslatedDma* const translated_;  // of what ordered steps ask more than map and unmap
   RecordedMemory memory_;
   std::vector<Run> placed_;  // as script_.runs

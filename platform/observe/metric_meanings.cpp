@@ -149,6 +149,12 @@ const std::vector<MetricMeaning>& metric_meanings() {
       {"blame.run_queue_host_invalidation_ns", "ns", "likewise, and that waited for the physical invalidation queue"},
       {"blame.run_queue_interrupt_ns", "ns", "likewise, and the CPU took an external interrupt's exit"},
       {"blame.run_queue_idle_ns", "ns", "likewise, and the CPU was idle: its thread waited for a timer or for more"},
+      {"blame.map.<cause>_ns", "ns",
+       "of a mean map call of a replay: guest_cpu, lock_wait, exit, hypervisor, host_invalidation as above, and "
+       "interrupt, for what its CPU was interrupted. They sum to api.map_ns.mean"},
+      {"blame.unmap.<cause>_ns", "ns",
+       "likewise of an unmap call, and where its flush queue was full, on until it was flushed"},
+      {"blame.flush.<cause>_ns", "ns", "likewise of a flush by the flush queue's timer"},
       {"dma.bytes", "bytes", "bytes devices moved"},
       {"dma.faults", "faults", "DMA that found no translation"},
       {"nvme.submission_doorbells", "writes", "submission queue doorbells"},

@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "platform/observe/blame.hpp"
+#include "platform/observe/call_blame.hpp"
 #include "platform/observe/csv_trace.hpp"
 #include "platform/observe/exit_table.hpp"
 #include "platform/observe/human_log.hpp"
@@ -40,7 +41,6 @@ const char* to_string(Status status) {
 }
 
 namespace {
-
 bool misbehaves(const Configuration& c) { return c.faults.nvme.stray_dma != Time{}; }
 
 constexpr Time patience = Time::s(10);          // of simulated time beyond what the configuration explains
@@ -59,6 +59,7 @@ struct Observers {
     tracer.add(hash);
     tracer.add(series);
     tracer.add(blame);
+    if (std::holds_alternative<guest::ReplaySpec>(c.benchmark)) tracer.add(calls.emplace(!c.guest.s390_own_dma));
     tracer.add(refills);
     if (options.transcript) tracer.add(transcript.emplace(c.machine.exit_names));
     if (!options.timeline.empty()) {
@@ -132,6 +133,7 @@ struct Observers {
   observe::TraceHash hash;
   observe::RunSeries series;
   observe::Blame blame;
+  std::optional<observe::CallBlame> calls;  ///< of a replay, whose calls are its threads' own
   observe::RefillLedger refills;
   std::optional<observe::VcdTrace> vcd;
   std::optional<observe::CsvTrace> csv;
@@ -256,6 +258,8 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
   result.metrics = observers.metrics.values();
   for (auto& metric : observers.refills.values()) result.metrics.push_back(std::move(metric));
   for (auto& metric : observers.blame.values()) result.metrics.push_back(std::move(metric));
+  if (observers.calls)
+    for (auto& metric : observers.calls->values()) result.metrics.push_back(std::move(metric));
   const auto add = [&](std::string name, double value) { result.metrics.emplace_back(std::move(name), value); };
   for (std::size_t i = 0; i < observe::verdict_kinds; ++i) {
     const auto verdict = static_cast<trace::Verdict>(i);

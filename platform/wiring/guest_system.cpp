@@ -206,7 +206,7 @@ std::unique_ptr<guest::Workload> GuestSystem::make_workload() {
     return std::make_unique<guest::IperfWorkload>(*iperf, cpu_pointers_, *devices_[0]->nic);
   }
   if (const auto* replay = std::get_if<guest::ReplaySpec>(&configuration_.benchmark)) {
-    return std::make_unique<guest::ReplayWorkload>(*replay, *devices_[0]->dma, cpu_pointers_, pages_);
+    return std::make_unique<guest::ReplayWorkload>(*replay, *devices_[0]->dma, replay_device_, cpu_pointers_, pages_);
   }
   guest::FioOptions options;
   options.seed = configuration_.seed;

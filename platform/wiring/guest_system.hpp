@@ -15,6 +15,7 @@
 #include "guest/kernel/guest_pages.hpp"
 #include "guest/nic/driver.hpp"
 #include "guest/nvme/driver.hpp"
+#include "guest/replay/replay_device.hpp"
 #include "models/hypervisor/core/pin_counts.hpp"
 #include "platform/scenario/configuration.hpp"
 #include "platform/wiring/guest_iommu.hpp"
@@ -45,6 +46,8 @@ class GuestSystem {
   void traps_stores(StoreTrap& trap) { store_trap_.to = &trap; }
   /// Likewise: who carries an s390 guest's PCI instructions out.
   void issues_pci_instructions_to(PciInstructionPort& port) { pci_instructions_.to = &port; }
+  /// Likewise: what uses the mappings of a replay.
+  void replays_for(guest::ReplayDevice& device) { replay_device_ = &device; }
   /// Of a virtio-iommu; else null.
   const virtio::SplitQueueLayout* request_queue() const { return iommu_ ? iommu_->request_queue() : nullptr; }
   const guest::Workload* workload() const { return workload_.get(); }
@@ -100,6 +103,7 @@ class GuestSystem {
   std::vector<std::unique_ptr<Device>> devices_;
   std::unique_ptr<GuestRam> vm_memory_;            ///< of the VM a VFIO workload maps
   std::unique_ptr<hypervisor::PinCounts> pins_;    ///< likewise
+  guest::ReplayDevice* replay_device_ = nullptr;   ///< of a replay whose mappings a device uses
   std::unique_ptr<guest::Workload> workload_;
   std::string failure_;
 };

@@ -35,6 +35,7 @@ Platform::Platform(const scenario::Configuration& configuration, trace::Tracer& 
   build_processors();
   build_hypervisor();
   build_devices();
+  build_replayed_device();
   bind();
 }
 
@@ -230,6 +231,14 @@ void Platform::build_devices() {
   }
 }
 
+/// The device a recording is of, in the place of the first.
+void Platform::build_replayed_device() {
+  const auto* replay = std::get_if<guest::ReplaySpec>(&configuration_.benchmark);
+  if (replay == nullptr || !replay->accesses) return;
+  replayed_ = std::make_unique<ReplayedDevice>("replayed", configuration_.source_of(0));
+  guest_->replays_for(*replayed_);
+}
+
 void Platform::bind() {
   for (auto& vcpu : vcpus_) {
     vcpu->mmio.bind(router_->cpus);
@@ -237,6 +246,7 @@ void Platform::bind() {
     interrupts_->cpus.bind(vcpu->interrupts);
   }
   iommu_->memory.bind(memory_->access);
+  if (replayed_) replayed_->dma.bind(iommu_->dma);
   iommu_->messages.bind(interrupts_->messages);
   if (io_core_) {
     io_core_->mmio.bind(router_->cpus);

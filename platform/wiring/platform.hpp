@@ -19,6 +19,7 @@
 #include "models/nic/nic.hpp"
 #include "models/nvme/nvme_controller.hpp"
 #include "platform/wiring/guest_system.hpp"
+#include "platform/wiring/replayed_device.hpp"
 
 namespace gnomon::wiring {
 
@@ -55,6 +56,7 @@ class Platform {
   /// The guest stores to queues of the hardware.
   bool owns_queues() const;
   void build_devices();
+  void build_replayed_device();
   void bind();
 
   const scenario::Configuration& configuration_;
@@ -81,6 +83,7 @@ class Platform {
   std::vector<std::unique_ptr<NvmeController>> drives_;  // by device; null where it is another
   std::vector<std::unique_ptr<Nic>> nics_;               // likewise
   std::vector<std::unique_ptr<DmaMaster>> dma_masters_;  // likewise
+  std::unique_ptr<ReplayedDevice> replayed_;             // of a replay whose mappings a device uses
   std::unique_ptr<GuestSystem> guest_;
 };
 

@@ -36,7 +36,12 @@ run 2 conform "$world/missing"
 run 2 conform tests/data/traces/blkparse.txt
 
 run 0 replay "$data/T-612-virtio-lazy-w64k16.tar.zst" --variants strict,lazy,lazy-sq-map
-expect_in "$out" "recorded" "strict" "lazy-sq-map" "MAP requests" "exposure"
+expect_in "$out" "recorded" "strict" "lazy-sq-map" "MAP requests" "exposure" "IOTLB misses" "where the time went"
+while IFS= read -r line; do  # what the page shows is what is printed
+  expect_in "$out" "$line"
+done < <(sed -n '/^```text$/,/^```$/p' docs/ask-what-if.md | grep -v '^```' | grep .)
+run 0 replay "$data/T-612-virtio-lazy-w64k16.tar.zst" --variants strict --kernel 6.1
+expect_in "$out" "Linux 6.1 (by --kernel), virtio-iommu (as recorded)"
 run 2 replay "$data/T-612-virtio-lazy-w64k16.tar.zst" --variants lazier
 expect_in "$out" 'there is no policy "lazier"'
 run 2 replay tests/data/traces/blkparse.txt

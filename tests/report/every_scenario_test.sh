@@ -11,10 +11,13 @@ while read -r scenario; do
   name=${scenario#scenarios/}
   name=${name//\//-}
   # Two variants are enough; of VFIO's one with the largest pages, which is quick.
-  variants=$("$gnomon" run "$scenario" --only '?' 2>&1 | sed -n 's/^accepted: //p' | tr -d ' ' | tr , '\n') || true
+  # The name of a point in a matrix has commas, without a space after them.
+  variants=$("$gnomon" run "$scenario" --only '?' 2>&1 | sed -n 's/^accepted: //p' | sed 's/, /\n/g') || true
   shorter=()
   while read -r variant; do shorter+=(--only "$variant"); done < <(head -2 <<<"$variants")
-  if grep -q '^\[workload.vfio\]' "$scenario"; then shorter=(--only "$(grep -m 1 hugetlb <<<"$variants")"); fi
+  if grep -q '^\[workload.vfio\]' "$scenario"; then
+    large=$(grep -m 1 hugetlb <<<"$variants" || grep -m 1 thp <<<"$variants") && shorter=(--only "$large")
+  fi
   if grep -q '^fio *=' "$scenario"; then shorter+=(--set workload.runtime=2ms --set workload.ramp_time=1ms); fi
   if grep -q '^\[workload.iperf\]' "$scenario"; then
     shorter+=(--set workload.iperf.time=2ms --set workload.iperf.omit=1ms --set workload.iperf.interval=1ms)

@@ -22,7 +22,13 @@ constexpr Time dram = Time::ns(90);
 
 iommu::IommuConfig config() {
   iommu::IommuConfig c;
-  c.timing = {Time::ns(2), Time::ns(1), Time::ns(5), Time::ns(100), Time::ns(200), Time::ns(30), Time::ns(50)};
+  c.timing.iotlb_hit = Time::ns(2);
+  c.timing.context_hit = Time::ns(1);
+  c.timing.walk_cache_hit = Time::ns(5);
+  c.timing.memory_read = Time::ns(100);
+  c.timing.descriptor_fetch = Time::ns(200);
+  c.timing.descriptor_execute = Time::ns(30);
+  c.timing.status_write = Time::ns(50);
   return c;
 }
 

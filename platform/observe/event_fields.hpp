@@ -16,6 +16,8 @@ struct Field {
   std::string_view name;
   T E::*member;
 };
+template <class E, class T>
+Field(const char*, T E::*) -> Field<E, T>;  // clang 14 deduces none of an aggregate
 
 /// What an event is called, and its fields in their order.
 template <class E, class... T>

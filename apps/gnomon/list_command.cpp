@@ -57,10 +57,24 @@ Rows titled(const fs::path& folder) {
   return rows;
 }
 
+const char* meaning_of(scenario::IommuKind iommu) {
+  using enum scenario::IommuKind;
+  switch (iommu) {
+    case none: return "device addresses are physical, or guest-physical";
+    case plain: return "a driver without hardware: what calls, walks and flushes cost by themselves";
+    case virtio_iommu: return "QEMU's virtio-iommu, shadowed request by request";
+    case intel_iommu: return "VT-d: the machine's own, or QEMU's in caching mode, nested or write-protected";
+    case amd_iommu: return "AMD-Vi: the machine's own, or QEMU's, shadowed";
+    case smmuv3: return "SMMUv3: the machine's own, or nested with a trapped or an owned command queue";
+    case tegra_smmu: return "Tegra's SMMU, on bare metal";
+    case s390_pci: return "s390's PCI functions: in a logical partition, or shadowed for a KVM guest";
+  }
+  return "";
+}
+
 Rows iommus() {
   Rows rows;
-  for (const auto& entry : scenario::iommu_names)
-    rows.emplace_back(entry.name, scenario::is_built(entry.value) ? "built" : "not built yet");
+  for (const auto& entry : scenario::iommu_names) rows.emplace_back(entry.name, meaning_of(entry.value));
   return rows;
 }
 

@@ -25,7 +25,7 @@ Nic::Nic(const sc_core::sc_module_name& name, std::uint32_t device, SourceId sou
 void Nic::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
   const std::uint64_t offset = payload.get_address();
-  if (offset >= pci::msix_table_offset) return on_msix(payload);
+  if (offset >= pci::msix_table_offset) return msix_.access(payload);
   const unsigned bytes = payload.get_data_length();
   if (payload.is_read()) {
     const std::uint64_t value = core_.mmio_read(offset, bytes);
@@ -36,22 +36,6 @@ void Nic::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   core_.mmio_write(global_time() + from_sc(delay), offset, value, bytes);
   rearm();
-}
-
-void Nic::on_msix(tlm::tlm_generic_payload& payload) {
-  const std::uint64_t offset = payload.get_address() - pci::msix_table_offset;
-  const std::uint64_t index = offset / sizeof(pci::MsixEntry);
-  const std::uint64_t within = offset % sizeof(pci::MsixEntry);
-  if (index >= msix_.size() || within + payload.get_data_length() > sizeof(pci::MsixEntry)) {
-    payload.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
-    return;
-  }
-  auto* entry = reinterpret_cast<unsigned char*>(&msix_[index]) + within;
-  if (payload.is_write()) {
-    std::memcpy(entry, payload.get_data_ptr(), payload.get_data_length());
-  } else {
-    std::memcpy(payload.get_data_ptr(), entry, payload.get_data_length());
-  }
 }
 
 void Nic::advance() {

@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "models/fabric/msix_table.hpp"
 #include "models/fabric/payload.hpp"
 #include "models/nic/core/nic_core.hpp"
 #include "models/spec/pci/msix.hpp"
@@ -28,7 +29,6 @@ class Nic final : public sc_core::sc_module, private nic::Bus {
 
  private:
   void on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
-  void on_msix(tlm::tlm_generic_payload& payload);
   void advance();
   void rearm();
   nic::DmaResult send(Time at, tlm::tlm_command command, Iova address, void* data, std::uint64_t bytes, bool moves);
@@ -45,7 +45,7 @@ class Nic final : public sc_core::sc_module, private nic::Bus {
   nic::NicCore core_;
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
-  std::vector<pci::MsixEntry> msix_;
+  MsixTable msix_;
   sc_core::sc_event due_{"due"};
   Time armed_for_ = Time::max();
   Transaction access_;

@@ -22,7 +22,7 @@ NvmeController::NvmeController(const sc_core::sc_module_name& name, std::uint32_
 void NvmeController::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
   const std::uint64_t offset = payload.get_address();
-  if (offset >= pci::msix_table_offset) return on_msix(payload);
+  if (offset >= pci::msix_table_offset) return msix_.access(payload);
   const unsigned bytes = payload.get_data_length();
   if (payload.is_read()) {
     const std::uint64_t value = core_.mmio_read(offset, bytes);
@@ -33,22 +33,6 @@ void NvmeController::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time&
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   core_.mmio_write(global_time() + from_sc(delay), offset, value, bytes);
   rearm();
-}
-
-void NvmeController::on_msix(tlm::tlm_generic_payload& payload) {
-  const std::uint64_t offset = payload.get_address() - pci::msix_table_offset;
-  const std::uint64_t index = offset / sizeof(pci::MsixEntry);
-  const std::uint64_t within = offset % sizeof(pci::MsixEntry);
-  if (index >= msix_.size() || within + payload.get_data_length() > sizeof(pci::MsixEntry)) {
-    payload.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
-    return;
-  }
-  auto* entry = reinterpret_cast<unsigned char*>(&msix_[index]) + within;
-  if (payload.is_write()) {
-    std::memcpy(entry, payload.get_data_ptr(), payload.get_data_length());
-  } else {
-    std::memcpy(payload.get_data_ptr(), entry, payload.get_data_length());
-  }
 }
 
 void NvmeController::advance() {

@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "models/fabric/msix_table.hpp"
 #include "models/fabric/payload.hpp"
 #include "models/nvme/core/controller_core.hpp"
 #include "models/spec/pci/msix.hpp"
@@ -26,7 +27,6 @@ class NvmeController final : public sc_core::sc_module, private nvme::Bus {
 
  private:
   void on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
-  void on_msix(tlm::tlm_generic_payload& payload);
   void advance();
   void rearm();
   nvme::DmaResult send(Time at, tlm::tlm_command command, Iova address, void* data, std::uint64_t bytes, bool moves);
@@ -47,7 +47,7 @@ class NvmeController final : public sc_core::sc_module, private nvme::Bus {
   nvme::ControllerCore core_;
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
-  std::vector<pci::MsixEntry> msix_;
+  MsixTable msix_;
   sc_core::sc_event due_{"due"};
   Time armed_for_ = Time::max();
   Transaction access_;

@@ -280,10 +280,6 @@ class VariantResolver {
 
   void check_iommu() {
     const IommuTable& i = file_.iommu;
-    if (!is_built(i.device))
-      return error("iommu.device",
-                   fmt::format("'{}' is not built yet", iommu_names[static_cast<std::size_t>(i.device)].name),
-                   "accepted: " + built_iommus());
     if (!check_s390()) return;
     if (i.device == IommuKind::virtio_iommu && kernel_.file.virtio_driver == DriverPresence::none)
       return error("iommu.device", fmt::format("{} has no virtio-iommu driver", kernel_.file.title),
@@ -312,13 +308,6 @@ class VariantResolver {
                                config::format_quantity(i.granule, config::Unit::bytes)),
                    "accepted: 4KiB");
     out_.configuration.iommu_page_sizes = mask;
-  }
-
-  static std::string built_iommus() {
-    std::vector<std::string_view> built;
-    for (const auto& iommu : iommu_names)
-      if (is_built(iommu.value)) built.push_back(iommu.name);
-    return fmt::format("{}", fmt::join(built, ", "));
   }
 
   bool is_tegra() const { return file_.iommu.device == IommuKind::tegra_smmu; }

@@ -68,11 +68,6 @@ inline constexpr std::array iommu_names{config::EnumName{"none", IommuName::none
                                         config::EnumName{"smmuv3", IommuName::smmuv3},
                                         config::EnumName{"tegra-smmu", IommuName::tegra_smmu},
                                         config::EnumName{"s390-pci", IommuName::s390_pci}};
-constexpr bool is_built(IommuName name) {
-  return name == IommuName::none || name == IommuName::plain || name == IommuName::virtio_iommu ||
-         name == IommuName::amd_iommu || name == IommuName::intel_iommu || name == IommuName::tegra_smmu ||
-         name == IommuName::s390_pci || name == IommuName::smmuv3;
-}
 
 struct IommuTable {
   IommuName device = IommuName::none;

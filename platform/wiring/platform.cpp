@@ -95,7 +95,7 @@ std::unique_ptr<iommu::RemappingUnit> Platform::make_unit() {
     case iommu::UnitKind::smmuv3:
       return std::make_unique<iommu::Smmuv3Unit>(config, *bytes_, configuration_.machine.smmuv3);
   }
-  throw std::invalid_argument("the machine's IOMMU is not built yet");
+  throw std::invalid_argument("no such unit");
 }
 
 void Platform::build_memory() {

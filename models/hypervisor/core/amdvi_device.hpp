@@ -87,7 +87,7 @@ class AmdviDevice final : public EmulatedIommu {
     SourceId source;
     ShadowTarget* target;
     bool translating = false;
-    gnomon::IntervalSet<Mapping> mapped;  // QEMU's IOVA tree
+    IntervalSet<Mapping> mapped;  // QEMU's IOVA tree
   };
   struct Walk;
   struct Registers {

@@ -90,7 +90,7 @@ class IntelIommuDevice final : public EmulatedIommu {
     ShadowTarget* target;
     bool bypass = true;
     Translation known{Translation::Kind::pass_through, {}, {}, 0, 0};  // as it was last bound
-    gnomon::IntervalSet<Mapping> mapped;                               // QEMU's IOVA tree
+    IntervalSet<Mapping> mapped;                               // QEMU's IOVA tree
   };
   struct Entry;
   struct Walk;

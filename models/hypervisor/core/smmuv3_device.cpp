@@ -18,16 +18,6 @@ constexpr std::uint64_t whole_domain = ~std::uint64_t{0};
 constexpr unsigned levels_of_guest = 4;
 constexpr std::uint64_t queue_base_writable = smmuv3::mask(51, 5) | smmuv3::mask(4, 0);
 
-constexpr std::uint32_t low(std::uint64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-constexpr std::uint32_t high(std::uint64_t value) {
-  return static_cast<std::uint32_t>(value >> 32);
-}
-void set_half(std::uint64_t& whole, bool upper, std::uint32_t value, std::uint64_t writable) {
-  const std::uint64_t kept = upper ? low(whole) : whole & ~std::uint64_t{0xffffffff};
-  whole = (kept | std::uint64_t{value} << (upper ? 32 : 0)) & writable;
-}
 ServedCommand configured() {
   return {ServedCommand::Kind::configure, 0, {}, 0};
 }
@@ -72,15 +62,15 @@ std::uint32_t Smmuv3Device::read_word(std::uint32_t offset) const {
     case reg::irq_ctrlack: return irq_ctrl_;
     case reg::gerror: return queue_.error;
     case reg::gerrorn: return queue_.acknowledged;
-    case reg::strtab_base: return low(stream_table_);
-    case reg::strtab_base + 4: return high(stream_table_);
+    case reg::strtab_base: return smmuv3::low_half(stream_table_);
+    case reg::strtab_base + 4: return smmuv3::high_half(stream_table_);
     case reg::strtab_base_cfg: return stream_table_config_;
-    case reg::cmdq_base: return low(queue_.base);
-    case reg::cmdq_base + 4: return high(queue_.base);
+    case reg::cmdq_base: return smmuv3::low_half(queue_.base);
+    case reg::cmdq_base + 4: return smmuv3::high_half(queue_.base);
     case reg::cmdq_prod: return queue_.prod;
     case reg::cmdq_cons: return queue_.cons;
-    case reg::eventq_base: return low(event_queue_);
-    case reg::eventq_base + 4: return high(event_queue_);
+    case reg::eventq_base: return smmuv3::low_half(event_queue_);
+    case reg::eventq_base + 4: return smmuv3::high_half(event_queue_);
     case reg::eventq_prod: return event_prod_;
     case reg::eventq_cons: return event_cons_;
     default: return 0;
@@ -102,18 +92,18 @@ void Smmuv3Device::write_word(std::uint32_t offset, std::uint32_t value) {
     case reg::gerrorn: queue_.acknowledged = value & smmuv3::gerror::cmdq_err; break;
     case reg::strtab_base:
     case reg::strtab_base + 4:
-      set_half(stream_table_, offset != reg::strtab_base, value, smmuv3::table_address_mask);
+      smmuv3::set_half(stream_table_, offset != reg::strtab_base, value, smmuv3::table_address_mask);
       break;
     case reg::strtab_base_cfg: stream_table_config_ = value; break;
     case reg::cmdq_base:
-    case reg::cmdq_base + 4: set_half(queue_.base, offset != reg::cmdq_base, value, queue_base_writable); break;
+    case reg::cmdq_base + 4: smmuv3::set_half(queue_.base, offset != reg::cmdq_base, value, queue_base_writable); break;
     case reg::cmdq_prod: queue_.prod = value; break;
     case reg::cmdq_cons:
       if (!queue_.enabled) queue_.cons = value;
       break;
     case reg::eventq_base:
     case reg::eventq_base + 4:
-      set_half(event_queue_, offset != reg::eventq_base, value, queue_base_writable);
+      smmuv3::set_half(event_queue_, offset != reg::eventq_base, value, queue_base_writable);
       break;
     case reg::eventq_prod: event_prod_ = value; break;
     case reg::eventq_cons: event_cons_ = value; break;
@@ -130,7 +120,7 @@ void Smmuv3Device::write_queue_page(std::uint32_t offset, std::uint32_t value) {
   const std::uint32_t at = offset % vq::stride;
   if (queue >= vq::queues || at > vq::base + 4) return;
   const bool upper = at != vq::base;
-  set_half(given_[queue], upper, value, queue_base_writable);
+  smmuv3::set_half(given_[queue], upper, value, queue_base_writable);
   if (!upper) return;
   const Gpa base{smmuv3::queue_base(given_[queue])};
   const unsigned log2 = smmuv3::queue_log2(given_[queue]);
@@ -144,8 +134,8 @@ std::uint64_t Smmuv3Device::read_register(std::uint32_t offset, unsigned bytes) 
 }
 
 void Smmuv3Device::write_register(std::uint32_t offset, std::uint64_t value, unsigned bytes) {
-  write_word(offset, low(value));
-  if (bytes == 8) write_word(offset + 4, high(value));
+  write_word(offset, smmuv3::low_half(value));
+  if (bytes == 8) write_word(offset + 4, smmuv3::high_half(value));
 }
 
 ServedCommand Smmuv3Device::serve(VmmPort& port) {

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "models/base/address.hpp"
-#include "models/hypervisor/core/interval_set.hpp"
+#include "models/base/interval_set.hpp"
 #include "models/hypervisor/core/io_page_table.hpp"
 #include "models/hypervisor/core/pin_counts.hpp"
 #include "models/hypervisor/core/shadow_target.hpp"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "models/base/address.hpp"
-#include "models/hypervisor/core/interval_set.hpp"
+#include "models/base/interval_set.hpp"
 #include "models/hypervisor/core/shadow_target.hpp"
 #include "models/spec/virtio_iommu/requests.hpp"
 

@@ -10,17 +10,6 @@ namespace vq = smmuv3::virtual_queue;
 
 constexpr std::uint64_t queue_base_writable = smmuv3::mask(51, 5) | smmuv3::mask(4, 0);
 
-constexpr std::uint32_t low(std::uint64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-constexpr std::uint32_t high(std::uint64_t value) {
-  return static_cast<std::uint32_t>(value >> 32);
-}
-/// One half of a 64-bit register written.
-void set_half(std::uint64_t& whole, bool upper, std::uint32_t value, std::uint64_t writable) {
-  const std::uint64_t kept = upper ? low(whole) : whole & ~std::uint64_t{0xffffffff};
-  whole = (kept | std::uint64_t{value} << (upper ? 32 : 0)) & writable;
-}
 
 }  // namespace
 
@@ -49,15 +38,15 @@ std::uint32_t Smmuv3Unit::read_word(std::uint32_t offset) const {
     case reg::irq_ctrlack: return irq_ctrl_;
     case reg::gerror: return commands.error | event_error_;
     case reg::gerrorn: return commands.acknowledged | event_errorn_;
-    case reg::strtab_base: return low(stream_table_);
-    case reg::strtab_base + 4: return high(stream_table_);
+    case reg::strtab_base: return smmuv3::low_half(stream_table_);
+    case reg::strtab_base + 4: return smmuv3::high_half(stream_table_);
     case reg::strtab_base_cfg: return stream_table_config_;
-    case reg::cmdq_base: return low(commands.base);
-    case reg::cmdq_base + 4: return high(commands.base);
+    case reg::cmdq_base: return smmuv3::low_half(commands.base);
+    case reg::cmdq_base + 4: return smmuv3::high_half(commands.base);
     case reg::cmdq_prod: return commands.prod;
     case reg::cmdq_cons: return commands.cons;
-    case reg::eventq_base: return low(events_.base());
-    case reg::eventq_base + 4: return high(events_.base());
+    case reg::eventq_base: return smmuv3::low_half(events_.base());
+    case reg::eventq_base + 4: return smmuv3::high_half(events_.base());
     case reg::eventq_prod: return events_.prod();
     case reg::eventq_cons: return events_.cons();
     default: return smmu_.virtual_queues && offset >= vq::interface_page ? read_virtual(offset) : 0;
@@ -88,12 +77,12 @@ void Smmuv3Unit::write_word(std::uint32_t offset, std::uint32_t value, RegisterW
       break;
     case reg::strtab_base:
     case reg::strtab_base + 4:
-      set_half(stream_table_, offset != reg::strtab_base, value, smmuv3::table_address_mask);
+      smmuv3::set_half(stream_table_, offset != reg::strtab_base, value, smmuv3::table_address_mask);
       break;
     case reg::strtab_base_cfg: stream_table_config_ = value; break;
     case reg::cmdq_base:
     case reg::cmdq_base + 4:
-      if (!commands.enabled) set_half(commands.base, offset != reg::cmdq_base, value, queue_base_writable);
+      if (!commands.enabled) smmuv3::set_half(commands.base, offset != reg::cmdq_base, value, queue_base_writable);
       break;
     case reg::cmdq_prod: commands.prod = value; break;
     case reg::cmdq_cons:
@@ -101,7 +90,7 @@ void Smmuv3Unit::write_word(std::uint32_t offset, std::uint32_t value, RegisterW
       break;
     case reg::eventq_base:
     case reg::eventq_base + 4:
-      set_half(base, offset != reg::eventq_base, value, queue_base_writable);
+      smmuv3::set_half(base, offset != reg::eventq_base, value, queue_base_writable);
       events_.write_base(base);
       break;
     case reg::eventq_prod: events_.write_prod(value); break;
@@ -127,7 +116,7 @@ std::uint32_t Smmuv3Unit::read_virtual(std::uint32_t offset) const {
   if (at / vq::stride >= vq::queues) return 0;
   const smmuv3::CommandQueue& queue = queues_[1 + at / vq::stride];
   const std::uint32_t in_queue = at % vq::stride;
-  if (second) return in_queue == vq::base ? low(queue.base) : in_queue == vq::base + 4 ? high(queue.base) : 0;
+  if (second) return in_queue == vq::base ? smmuv3::low_half(queue.base) : in_queue == vq::base + 4 ? smmuv3::high_half(queue.base) : 0;
   switch (in_queue) {
     case vq::cons: return queue.cons;
     case vq::prod: return queue.prod;
@@ -158,7 +147,7 @@ void Smmuv3Unit::write_virtual(std::uint32_t offset, std::uint32_t value) {
   const std::uint32_t in_queue = at % vq::stride;
   if (second) {
     if (in_queue <= vq::base + 4 && !queue.enabled)
-      set_half(queue.base, in_queue != vq::base, value, queue_base_writable);
+      smmuv3::set_half(queue.base, in_queue != vq::base, value, queue_base_writable);
     return;
   }
   switch (in_queue) {
@@ -179,8 +168,8 @@ std::uint64_t Smmuv3Unit::read(std::uint32_t offset, unsigned bytes) const {
 
 RegisterWrite Smmuv3Unit::write(std::uint32_t offset, std::uint64_t value, unsigned bytes) {
   RegisterWrite w;
-  write_word(offset, low(value), w);
-  if (bytes == 8) write_word(offset + 4, high(value), w);
+  write_word(offset, smmuv3::low_half(value), w);
+  if (bytes == 8) write_word(offset + 4, smmuv3::high_half(value), w);
   return w;
 }
 

@@ -179,4 +179,16 @@ constexpr CommandError cons_error_of(std::uint32_t cons) {
   return static_cast<CommandError>(field(cons, 30, 24));
 }
 
+/// A 64-bit register by its halves, as 32-bit accesses see it.
+constexpr std::uint32_t low_half(std::uint64_t value) {
+  return static_cast<std::uint32_t>(value);
+}
+constexpr std::uint32_t high_half(std::uint64_t value) {
+  return static_cast<std::uint32_t>(value >> 32);
+}
+constexpr void set_half(std::uint64_t& whole, bool upper, std::uint32_t value, std::uint64_t writable) {
+  const std::uint64_t kept = upper ? low_half(whole) : whole & ~std::uint64_t{0xffffffff};
+  whole = (kept | std::uint64_t{value} << (upper ? 32 : 0)) & writable;
+}
+
 }  // namespace gnomon::smmuv3

@@ -16,9 +16,6 @@ Vcpu::Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& co
   interrupts.register_b_transport(this, &Vcpu::on_interrupt);
   SC_THREAD(execute);
   set_stack_size(stack_bytes);
-  SC_METHOD(timer_expired);
-  sensitive << timer_;
-  dont_initialize();
   access_.requester().processor = this;
   pending_.reserve(16);
 }
@@ -40,7 +37,7 @@ void Vcpu::sync() {
   if (ahead_ == Time{}) return;
   const Time target = now();  // throws where the sum would leave the range of simulated time
   ahead_ = Time{};
-  if (!run_ahead_to(target)) wait_until(target);
+  if (!advance_to(target)) wait_until(target);
 }
 
 void Vcpu::meet_kernel() {
@@ -63,12 +60,15 @@ void Vcpu::wait_for(sc_core::sc_event& event) {
 
 void Vcpu::park() {
   sync();
+  while (unpark_at_ == Time::max() && take_next_step(Time::max())) {
+  }
   if (unpark_at_ == Time::max()) {
     parked_ = true;
     wait_for(resumed_);
     parked_ = false;
   } else if (unpark_at_ > global_time()) {
-    wait_until(unpark_at_);
+    ahead_ = unpark_at_ - global_time();
+    sync();
   }
   unpark_at_ = Time::max();
 }
@@ -101,13 +101,14 @@ std::uint64_t Vcpu::read_mmio(Gpa address, unsigned bytes) {
 void Vcpu::halt() {
   sync();
   const Time began = global_time();
-  halted_ = true;
   while (!interrupt_pending()) {
-    // An earlier message may still arrive while this one is under way.
-    if (const Time at = earliest_interrupt(); at != Time::max()) notify_at(interrupted_, at);
+    const Time at = earliest_interrupt();  // one under way; an earlier message may still arrive
+    if (take_next_step(at) || (at != Time::max() && advance_to(at))) continue;
+    if (at != Time::max()) notify_at(interrupted_, at);
+    halted_ = true;
     wait_for(interrupted_);
+    halted_ = false;
   }
-  halted_ = false;
   if (!virtualised_) {
     spend(config_.idle_wake);
   } else {
@@ -164,11 +165,10 @@ void Vcpu::exit(trace::ExitReason reason, Time cost) {
 void Vcpu::set_timer(Time at) {
   timer_.cancel();
   if (virtualised_) exit(trace::ExitReason::msr_write, config_.exits.msr_write);
-  if (at != Time::max()) notify_at(timer_, std::max(at, global_time()));
+  timer_.at(at);
 }
 
 void Vcpu::timer_expired() {
-  process_resumed();
   ++activations_;
   raise(timer_vector, global_time());
 }

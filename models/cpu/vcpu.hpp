@@ -75,7 +75,7 @@ class Vcpu final : public sc_core::sc_module, public Processor {
   std::vector<Pending> pending_;
   sc_core::sc_event interrupted_{"interrupted"};
   sc_core::sc_event resumed_{"resumed"};
-  sc_core::sc_event timer_{"timer"};
+  TimedStep timer_{[this] { timer_expired(); }};
   Time unpark_at_ = Time::max();
   bool parked_ = false;
   bool halted_ = false;

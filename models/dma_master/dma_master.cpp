@@ -9,13 +9,9 @@ namespace gnomon {
 DmaMaster::DmaMaster(const sc_core::sc_module_name& name, std::uint32_t device, SourceId source,
                      const dma_master::DmaMasterConfig& config, trace::Tracer& tracer, std::uint64_t& activations)
     : sc_module(name), device_(device), core_(config, *this), tracer_(tracer), activations_(activations) {
-  using SC_CURRENT_USER_MODULE = DmaMaster;
   bar.register_b_transport(this, &DmaMaster::on_bar);
   access_.requester().source = source;
   access_.requester().payload_moves = false;
-  SC_METHOD(advance);
-  sensitive << due_;
-  dont_initialize();
 }
 
 void DmaMaster::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
@@ -30,22 +26,13 @@ void DmaMaster::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& dela
   std::uint64_t value = 0;
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   core_.mmio_write(global_time() + from_sc(delay), offset, value, bytes);
-  rearm();
+  step_.at(core_.next_action());
 }
 
 void DmaMaster::advance() {
-  process_resumed();
   ++activations_;
-  armed_for_ = Time::max();
   core_.advance(global_time());
-  rearm();
-}
-
-void DmaMaster::rearm() {
-  const Time next = core_.next_action();
-  if (next >= armed_for_) return;  // an earlier notification is pending, and will look again
-  armed_for_ = next;
-  notify_at(due_, std::max(next, global_time()));
+  step_.at(core_.next_action());
 }
 
 dma_master::DmaResult DmaMaster::move(Time at, Iova iova, std::uint32_t bytes, bool write) {

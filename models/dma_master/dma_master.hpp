@@ -23,7 +23,6 @@ class DmaMaster final : public sc_core::sc_module, private dma_master::Bus {
  private:
   void on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void advance();
-  void rearm();
   dma_master::DmaResult move(Time at, Iova iova, std::uint32_t bytes, bool write) override;
   void on_underrun(Iova iova, Time needed, Time came, bool write) override;
 
@@ -31,8 +30,7 @@ class DmaMaster final : public sc_core::sc_module, private dma_master::Bus {
   dma_master::StreamCore core_;
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
-  sc_core::sc_event due_{"due"};
-  Time armed_for_ = Time::max();
+  TimedStep step_{[this] { advance(); }};
   Transaction access_;
 };
 

@@ -7,7 +7,7 @@
 #include "models/base/address.hpp"
 #include "models/base/time.hpp"
 #include "models/cpu/core/processor.hpp"
-#include "models/fabric/simulated_time.hpp"
+#include "models/fabric/calendar.hpp"
 
 namespace gnomon {
 

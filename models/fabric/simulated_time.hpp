@@ -21,9 +21,13 @@ inline sc_core::sc_time to_sc(Time t) {
   *reinterpret_cast<sc_time::value_type*>(&out) = t.ps();
   return out;
 }
-inline Time from_sc(const sc_core::sc_time& t) { return Time::ps(t.value()); }
+inline Time from_sc(const sc_core::sc_time& t) {
+  return Time::ps(t.value());
+}
 /// What a transaction is late by grows. sc_time's own += wraps past 2^64 ps; this throws TimeOverflow.
-inline void add_delay(sc_core::sc_time& delay, Time more) { delay = to_sc(from_sc(delay) + more); }
+inline void add_delay(sc_core::sc_time& delay, Time more) {
+  delay = to_sc(from_sc(delay) + more);
+}
 
 /// So many activations without time moving are no simulation any more: a whole machine needs a few dozen.
 inline constexpr std::uint32_t most_activations_at_an_instant = 1'000'000;
@@ -38,79 +42,73 @@ inline Time run_ahead;
 /// Where this is after kernel_time, no event is pending before it: every notification goes through notify_at() or
 /// wait_until_kernel(). Else it says nothing.
 inline Time quiet_until;
-/// Activations since the kernel's time last moved.
+/// The simulation is to pause at the kernel's time: nobody goes ahead of it any more.
+inline bool pausing = false;
+/// Of the last activation of a process or step, and how many there were at it.
+inline Time last_instant;
 inline std::uint32_t activations_at_this_instant = 0;
-/// Also for who runs the kernel, between two calls of sc_start(). True if time has moved.
-inline bool note_kernel_time() {
-  const Time now = from_sc(sc_core::sc_time_stamp());
-  if (now == kernel_time) return false;
-  kernel_time = now;
-  activations_at_this_instant = 0;
-  return true;
+/// Also for who runs the kernel, between two calls of sc_start().
+inline void note_kernel_time() {
+  kernel_time = from_sc(sc_core::sc_time_stamp());
 }
 }  // namespace detail
+
+/// sc_pause(), at the time that it is: nothing that comes later is done.
+inline void pause_simulation() {
+  detail::pausing = true;
+  sc_core::sc_pause();
+}
 
 /// What ended a process of ours, for who runs the kernel to throw again: out of sc_start() it would come as text.
 inline std::exception_ptr failure_of_simulation;
 inline void fail_simulation(std::exception_ptr failure) {
   if (!failure_of_simulation) failure_of_simulation = std::move(failure);
-  sc_core::sc_pause();
+  pause_simulation();
 }
 
 /// sc_start(), with its arguments; throws what ended a process of ours.
 template <class... Duration>
 void run_simulation(const Duration&... duration) {
+  detail::pausing = false;
   sc_core::sc_start(duration...);
   if (failure_of_simulation) std::rethrow_exception(std::exchange(failure_of_simulation, nullptr));
 }
 
-/// To be called first by every process of ours that the kernel has resumed or started. Pauses the simulation where
-/// time stands still: sc_start() would never come back.
+/// The kernel's time. Its resolution is 1 ps, its default, and never changed.
+inline Time kernel_time() {
+  return detail::kernel_time;
+}
+
+/// Global simulated time: what every module means by "now".
+inline Time global_time() {
+  return kernel_time() + detail::run_ahead;
+}
+/// A process or a step of ours runs. Pauses the simulation where time stands still: sc_start() would never come
+/// back.
+inline void activated() {
+  const Time now = global_time();
+  if (now != detail::last_instant) {
+    detail::last_instant = now;
+    detail::activations_at_this_instant = 0;
+  } else if (++detail::activations_at_this_instant >= most_activations_at_an_instant) {
+    pause_simulation();
+  }
+}
+/// To be called first by every process of ours that the kernel has resumed or started.
 inline void process_resumed() {
-  if (detail::note_kernel_time()) return;
-  if (++detail::activations_at_this_instant >= most_activations_at_an_instant) sc_core::sc_pause();
+  detail::note_kernel_time();
+  activated();
 }
 /// Processes keep resuming each other at one instant; the simulation was paused for it.
 inline bool time_stands_still() {
   return detail::activations_at_this_instant >= most_activations_at_an_instant;
 }
 
-/// The kernel's time. Its resolution is 1 ps, its default, and never changed.
-inline Time kernel_time() { return detail::kernel_time; }
-
-/// Global simulated time: what every module means by "now".
-inline Time global_time() { return kernel_time() + detail::run_ahead; }
 /// Notifies an event at `at` (>= global_time()). Processes of this platform notify and wait for times by these two
 /// only.
 inline void notify_at(sc_core::sc_event& event, Time at) {
   event.notify(to_sc(at - kernel_time()));
   detail::quiet_until = std::min(detail::quiet_until, at);
-}
-/// The running process is at the kernel's time again, for it will return or wait: what it did ahead of it is done.
-inline void meet_kernel_again() { detail::run_ahead = Time{}; }
-/// Suspends the thread that runs until the kernel's time is `at` (>= kernel_time()). process_resumed() comes next.
-inline void wait_until_kernel(Time at) {
-  const Time gap = at - kernel_time();
-  detail::quiet_until = std::min(detail::quiet_until, at);
-  meet_kernel_again();
-  sc_core::wait(to_sc(gap));
-}
-
-/// A loop that waits for nothing still lets the kernel look around.
-inline constexpr Time longest_run_ahead = Time::us(100);
-
-/// Lets the running process be at `target` (>= global_time()) without suspending, if nobody else is due before or
-/// at it: nobody could tell the difference, and a switch is most of what a step costs. Else false, and nothing
-/// changed.
-inline bool run_ahead_to(Time target) {
-  const Time gap = target - kernel_time();
-  if (gap >= longest_run_ahead) return false;
-  if (target >= detail::quiet_until) {  // to ask the kernel costs a hundred instructions
-    detail::quiet_until = kernel_time() + from_sc(sc_core::sc_time_to_pending_activity());
-    if (target >= detail::quiet_until) return false;
-  }
-  detail::run_ahead = gap;
-  return true;
 }
 
 }  // namespace gnomon

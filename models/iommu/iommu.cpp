@@ -15,12 +15,8 @@ Iommu::Iommu(const sc_core::sc_module_name& name, std::unique_ptr<iommu::Remappi
              const iommu::IommuTiming& timing, trace::Tracer& tracer, std::uint64_t& activations)
     : sc_module(name), unit_(std::move(unit)), timing_(timing), tracer_(tracer), activations_(activations),
       queues_(unit_->queues()) {
-  using SC_CURRENT_USER_MODULE = Iommu;
   dma.register_b_transport(this, &Iommu::on_dma);
   registers.register_b_transport(this, &Iommu::on_register);
-  SC_METHOD(drain_invalidation_queues);
-  sensitive << queue_due_;
-  dont_initialize();
 }
 
 Time Iommu::lookup_time(const Translation& t) const {
@@ -107,11 +103,10 @@ void Iommu::wake_for_next() {
   for (const Queue& queue : queues_) {
     if (queue.busy()) next = std::min(next, queue.due);
   }
-  if (next != Time::max()) notify_at(queue_due_, next);
+  queue_step_.at(next);
 }
 
 void Iommu::drain_invalidation_queues() {
-  process_resumed();
   ++activations_;
   for (unsigned i = 0; i != queues_.size(); ++i) {
     if (queues_[i].busy() && queues_[i].due <= global_time() && run(i)) schedule(i, global_time());

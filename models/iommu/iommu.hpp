@@ -66,7 +66,7 @@ class Iommu final : public sc_core::sc_module {
   const iommu::IommuTiming timing_;
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
-  sc_core::sc_event queue_due_{"queue_due"};
+  TimedStep queue_step_{[this] { drain_invalidation_queues(); }};
   std::vector<Queue> queues_;
   Transaction status_;
   // Bursts of late, and until when the next wait descriptor waits for those an invalidation has met.

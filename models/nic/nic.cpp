@@ -14,12 +14,8 @@ Nic::Nic(const sc_core::sc_module_name& name, std::uint32_t device, SourceId sou
       tracer_(tracer),
       activations_(activations),
       msix_(config.vectors) {
-  using SC_CURRENT_USER_MODULE = Nic;
   bar.register_b_transport(this, &Nic::on_bar);
   access_.requester().source = source;
-  SC_METHOD(advance);
-  sensitive << due_;
-  dont_initialize();
 }
 
 void Nic::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
@@ -35,22 +31,13 @@ void Nic::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   std::uint64_t value = 0;
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   core_.mmio_write(global_time() + from_sc(delay), offset, value, bytes);
-  rearm();
+  step_.at(core_.next_action());
 }
 
 void Nic::advance() {
-  process_resumed();
   ++activations_;
-  armed_for_ = Time::max();
   core_.advance(global_time());
-  rearm();
-}
-
-void Nic::rearm() {
-  const Time next = core_.next_action();
-  if (next >= armed_for_) return;  // an earlier notification is pending, and will look again
-  armed_for_ = next;
-  notify_at(due_, std::max(next, global_time()));
+  step_.at(core_.next_action());
 }
 
 nic::DmaResult Nic::send(Time at, tlm::tlm_command command, Iova address, void* data, std::uint64_t bytes,

@@ -30,7 +30,6 @@ class Nic final : public sc_core::sc_module, private nic::Bus {
  private:
   void on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void advance();
-  void rearm();
   nic::DmaResult send(Time at, tlm::tlm_command command, Iova address, void* data, std::uint64_t bytes, bool moves);
 
   nic::DmaResult read(Time at, Iova address, std::span<std::byte> into) override;
@@ -46,8 +45,7 @@ class Nic final : public sc_core::sc_module, private nic::Bus {
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
   MsixTable msix_;
-  sc_core::sc_event due_{"due"};
-  Time armed_for_ = Time::max();
+  TimedStep step_{[this] { advance(); }};
   Transaction access_;
 };
 

@@ -11,12 +11,8 @@ NvmeController::NvmeController(const sc_core::sc_module_name& name, std::uint32_
                                trace::Tracer& tracer, std::uint64_t& activations)
     : sc_module(name), device_(device), source_(source), core_(config, faults, random, *this), tracer_(tracer),
       activations_(activations), msix_(config.vectors) {
-  using SC_CURRENT_USER_MODULE = NvmeController;
   bar.register_b_transport(this, &NvmeController::on_bar);
   access_.requester().source = source;
-  SC_METHOD(advance);
-  sensitive << due_;
-  dont_initialize();
 }
 
 void NvmeController::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
@@ -32,22 +28,13 @@ void NvmeController::on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time&
   std::uint64_t value = 0;
   std::memcpy(&value, payload.get_data_ptr(), bytes);
   core_.mmio_write(global_time() + from_sc(delay), offset, value, bytes);
-  rearm();
+  step_.at(core_.next_action());
 }
 
 void NvmeController::advance() {
-  process_resumed();
   ++activations_;
-  armed_for_ = Time::max();
   core_.advance(global_time());
-  rearm();
-}
-
-void NvmeController::rearm() {
-  const Time next = core_.next_action();
-  if (next >= armed_for_) return;  // an earlier notification is pending, and will look again
-  armed_for_ = next;
-  notify_at(due_, std::max(next, global_time()));
+  step_.at(core_.next_action());
 }
 
 nvme::DmaResult NvmeController::send(Time at, tlm::tlm_command command, Iova address, void* data, std::uint64_t bytes,

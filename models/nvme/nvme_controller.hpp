@@ -28,7 +28,6 @@ class NvmeController final : public sc_core::sc_module, private nvme::Bus {
  private:
   void on_bar(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void advance();
-  void rearm();
   nvme::DmaResult send(Time at, tlm::tlm_command command, Iova address, void* data, std::uint64_t bytes, bool moves);
 
   nvme::DmaResult read(Time at, Iova address, std::span<std::byte> into) override;
@@ -48,8 +47,7 @@ class NvmeController final : public sc_core::sc_module, private nvme::Bus {
   trace::Tracer& tracer_;
   std::uint64_t& activations_;
   MsixTable msix_;
-  sc_core::sc_event due_{"due"};
-  Time armed_for_ = Time::max();
+  TimedStep step_{[this] { advance(); }};
   Transaction access_;
 };
 

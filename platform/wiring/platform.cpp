@@ -133,11 +133,11 @@ void Platform::build_processors() {
         guest_->run_cpu(i, [this](unsigned last_cpu) {
           vcpus_[last_cpu]->meet_kernel();
           finished_ = true;
-          sc_core::sc_pause();
+          pause_simulation();
         });
       } catch (const guest::GuestPanic& panic) {  // the kernel would lose its type on the way out of the process
         panic_ = panic.what();
-        sc_core::sc_pause();
+        pause_simulation();
       }
     });
   }

@@ -13,7 +13,7 @@ cp gnomon "$clone"
 cp tests/support/tally.awk "$clone/tests/support"
 (cd "$clone" && mkdir models guest platform apps && touch CMakeLists.txt CMakePresets.json models/walk.cpp)
 printf '%s\n' '# group package reason' 'run alpha-dev first reason' 'run beta-dev second reason' \
-  'test gamma third reason' >"$clone/cmake/packages.txt"
+  'test gamma third reason' 'proof delta fourth reason' 'proof ls a command' >"$clone/cmake/packages.txt"
 
 stand_in() { printf '#!/usr/bin/env bash\nset -eu\n%s\n' "$2" >"$world/bin/$1"; chmod +x "$world/bin/$1"; }
 stand_in id 'cat "$WORLD/uid"'
@@ -21,7 +21,7 @@ stand_in sudo '[[ -e $WORLD/sudo ]] || exit 1; [[ $1 == -n ]]; shift; echo "sudo
 stand_in dpkg-query 'p=${!#}; [[ -e $WORLD/installed/$p ]] || exit 1; printf installed'
 stand_in apt-get 'echo "apt-get $DEBIAN_FRONTEND $*" >>"$WORLD/calls"
   ! read -r _ || echo "apt-get reads standard input" >>"$WORLD/calls"
-  for p; do case $p in *-dev | gamma) [[ -e $WORLD/offline ]] || touch "$WORLD/installed/$p" ;; esac; done
+  for p; do case $p in *-dev | gamma | delta) [[ -e $WORLD/offline ]] || touch "$WORLD/installed/$p" ;; esac; done
   [[ ! -e $WORLD/offline ]]'
 stand_in cmake 'echo "cmake $*" >>"$WORLD/calls"; mkdir -p build/release; : >build/release/build.ninja
   printf "CMAKE_HOME_DIRECTORY:INTERNAL=%s\nGNOMON_TESTS:BOOL=%s\n" "$PWD" "${*: -1:1}" |
@@ -66,7 +66,7 @@ expect_in "$err" "alpha-dev" "first reason" "beta-dev" "second reason"
 expect_in "$did" "apt-get noninteractive" "Acquire::http::Timeout" "DPkg::Lock::Timeout" "update" \
   "alpha-dev beta-dev" \
   "cmake --preset release -DGNOMON_TESTS=OFF" "ninja apps/gnomon/gnomon"
-[[ $did != *gamma* && $did != *"standard input"* ]] || fail "installs or reads too much: $did"
+[[ $did != *gamma* && $did != *delta* && $did != *"standard input"* ]] || fail "installs or reads too much: $did"
 
 # Up to date: nothing but the program, and not a word.
 launch list
@@ -113,8 +113,15 @@ expect_equal "$code $(grep -c ninja "$calls")" "4 1"
 echo run >"$world/verdict"
 launch test -L unit
 expect_equal "$code ${out##*$'\n'}" "0 1 passed, 0 failed"
-expect_in "$did" "gamma" "cmake --preset release -DGNOMON_TESTS=ON" "ninja all" "ctest --preset release" "-L unit"
+expect_in "$did" "gamma" "delta" "cmake --preset release -DGNOMON_TESTS=ON" "ninja all" "ctest --preset release" "-L unit"
 echo fail >"$world/verdict"
 launch test
 expect_equal "$code ${out##*$'\n'}" "1 0 passed, 1 failed"
 [[ $did != *cmake* ]] || fail "configures again: $did"
+[[ $err != *"a command"* ]] || fail "a command that is there is installed: $err"
+
+# Without what only proves a format, the suite runs all the same, and says so.
+rm "$world/installed/delta"; touch "$world/offline"
+launch test
+expect_in "$err" "delta" "fourth reason" "are skipped"
+expect_in "$did" "ctest --preset release"

@@ -33,3 +33,6 @@ expect_equal "$(tally "$(case_of unit/off disabled Disabled)")" "0 passed, 0 fai
 expect_equal "$(tally "$(case_of unit/a run "$good")" "$(case_of property/b fail)" "$(case_of unit/c run)")" \
   "4 passed, 1 failed, exit 1"
 expect_in "$(<"$world/out")" "unit               4       0" "property           0       1"
+skipped='<skipped message="SKIP_RETURN_CODE=77"/>'
+expect_equal "$(tally "$(case_of unit/a run)" "$(case_of platform/b notrun "$skipped")")" "1 passed, 0 failed, exit 0"
+expect_equal "$(sed -n 's/^skipped: //p' "$world/out")" "platform/b"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # CTest's JUnit file -> test cases by layer and the closing line `N passed, N failed`. Exit 1 where anything failed.
 # A Catch2 binary counts its test cases, by its own last word; any other test counts as one. What did not run, or
-# went wrong without a failed test case (a crash, a timeout, a leak at exit), counts as one failed.
+# went wrong without a failed test case (a crash, a timeout, a leak at exit), counts as one failed. A test that says
+# it lacks a program is named as skipped and counts as neither.
 
 function attribute(name,    from) {
   from = index($0, " " name "=\"") + length(name) + 3
@@ -9,7 +10,7 @@ function attribute(name,    from) {
 }
 
 /<testcase / {
-  layer = attribute("name"); sub(/\/.*/, "", layer)
+  layer = name = attribute("name"); sub(/\/.*/, "", layer)
   status = attribute("status")
   good = bad = 0; counted = 0
 }
@@ -26,8 +27,10 @@ function attribute(name,    from) {
   }
 }
 /No tests ran/ { bad = 1; counted = 1 }
+/<skipped message="SKIP_RETURN_CODE=/ { status = "skipped" }
 /<\/testcase>/ {
   if (status == "disabled") next
+  if (status == "skipped") { skipped = skipped " " name; next }
   if (!counted && status == "run") good = 1
   if (status != "run" && bad == 0) bad = 1
   if (!(layer in passed)) order[++layers] = layer
@@ -37,6 +40,7 @@ function attribute(name,    from) {
 END {
   printf "\n%-12s %7s %7s\n", "layer", "passed", "failed"
   for (i = 1; i <= layers; ++i) printf "%-12s %7d %7d\n", order[i], passed[order[i]], failed[order[i]]
+  if (skipped != "") printf "skipped:%s\n", skipped
   printf "%d passed, %d failed\n", all_passed, all_failed
   exit all_failed > 0
 }

@@ -31,6 +31,7 @@ class Script final : public sc_core::sc_module {
   }
 
   void wait_for(sc_core::sc_event& event) {
+    meet_kernel_again();
     wait(event);
     process_resumed();
   }
@@ -39,6 +40,7 @@ class Script final : public sc_core::sc_module {
   void run() {
     process_resumed();
     body_(*this);
+    meet_kernel_again();
   }
   std::function<void(Script&)> body_;
 };

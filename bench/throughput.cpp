@@ -64,6 +64,7 @@ struct Row {
   std::vector<std::string> settings;
   std::function<void(scenario::Configuration&)> change = {};
   bool timeline = false;
+  bool blame = true;
 };
 
 struct Measured {
@@ -87,6 +88,7 @@ scenario::Configuration configuration_of(const Row& row) {
 std::string measure(const Row& row) {
   const scenario::Configuration configuration = configuration_of(row);
   run::SimulationOptions options;
+  options.blame = row.blame;
   if (row.timeline)
     options.timeline = std::filesystem::temp_directory_path() / fmt::format("gnomon-bench-{}", getpid());
   const double cpu_before = cpu_seconds();
@@ -171,17 +173,17 @@ std::vector<std::vector<Measured>> run_all(const std::vector<Row>& rows, unsigne
 }
 
 void print(const std::vector<Row>& rows, const std::vector<std::vector<Measured>>& measured, double bare) {
-  fmt::print("{:<28} {:>9} {:>9} {:>12} {:>9} {:>9} {:>9} {:>10} {:>8}\n", "", "I/Os", "CPU s", "I/O per CPU s",
+  fmt::print("{:<32} {:>9} {:>9} {:>12} {:>9} {:>9} {:>9} {:>10} {:>8}\n", "", "I/Os", "CPU s", "I/O per CPU s",
              "act./I/O", "events/IO", "bytes/IO", "x bare", "MiB");
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Measured& m = measured[i].front();  // but for time and memory, every round is the same
     const double cpu_s = median(measured[i], [](const Measured& s) { return s.cpu_s; });
-    fmt::print("{:<28} {:>9.0f} {:>9.3f} {:>12.0f} {:>9.1f} {:>9.1f} {:>9.1f} {:>10.1f} {:>8.1f}\n", rows[i].name,
+    fmt::print("{:<32} {:>9.0f} {:>9.3f} {:>12.0f} {:>9.1f} {:>9.1f} {:>9.1f} {:>10.1f} {:>8.1f}\n", rows[i].name,
                m.ios, cpu_s, m.ios / cpu_s, m.activations / m.ios, m.trace_events / m.ios, m.bytes / m.ios,
                cpu_s / (bare * m.activations), median(measured[i], [](const Measured& s) { return s.rss_mib; }));
   }
   for (std::size_t i = 1; i < rows.size(); ++i) {
-    if (!rows[i].timeline || !rows[i].name.starts_with(rows[i - 1].name)) continue;  // above it: the run without
+    if (!rows[i].name.starts_with(rows[i - 1].name + ", ")) continue;  // above it: the run without
     std::vector<double> ratios;
     for (std::size_t round = 0; round < measured[i].size(); ++round)
       ratios.push_back(measured[i][round].cpu_s / measured[i - 1][round].cpu_s);
@@ -213,7 +215,7 @@ std::function<void(scenario::Configuration&)> drives(unsigned count) {
 }
 
 std::vector<std::vector<Row>> tables() {
-  std::vector<Row> policies, time, vcpus, devices, timeline;
+  std::vector<Row> policies, time, vcpus, devices, observers;
   for (const char* v : {"host", "noviommu", "lazy-sq-map", "lazy-mq-map", "strict-map", "strict"}) {
     policies.push_back({fmt::format("4 KiB {}", v), page, v, length("1s")});
     policies.push_back({fmt::format("64 KiB {}", v), multi, v, length("1s")});
@@ -229,13 +231,14 @@ std::vector<std::vector<Row>> tables() {
     devices.push_back(
         {fmt::format("4 KiB lazy-mq-map, {} drives", n), page, "lazy-mq-map", length("200ms"), drives(n)});
   }
-  for (const char* v : {"strict-map", "lazy-mq-map"}) {
-    timeline.push_back({fmt::format("4 KiB {}", v), page, v, length("1s")});
-    timeline.push_back({fmt::format("4 KiB {}, timeline", v), page, v, length("1s"), {}, true});
-  }
-  timeline.push_back({"64 KiB strict-map", multi, "strict-map", length("1s")});
-  timeline.push_back({"64 KiB strict-map, timeline", multi, "strict-map", length("1s"), {}, true});
-  return {policies, time, vcpus, devices, timeline};
+  const auto observed = [&](const std::string& name, const std::string& scenario, const char* variant) {
+    observers.push_back({name, scenario, variant, length("1s"), {}, false, false});
+    observers.push_back({name + ", blame", scenario, variant, length("1s")});
+    observers.push_back({name + ", blame, timeline", scenario, variant, length("1s"), {}, true});
+  };
+  for (const char* v : {"strict", "strict-map", "lazy-mq-map"}) observed(fmt::format("4 KiB {}", v), page, v);
+  for (const char* v : {"strict", "strict-map"}) observed(fmt::format("64 KiB {}", v), multi, v);
+  return {policies, time, vcpus, devices, observers};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ target_include_directories(gnomon_options INTERFACE ${CMAKE_SOURCE_DIR})
 option(GNOMON_ASAN "AddressSanitizer" OFF)
 option(GNOMON_UBSAN "UndefinedBehaviorSanitizer" OFF)
 option(GNOMON_COVERAGE "line coverage counters" OFF)
+set(GNOMON_PATIENCE 1 CACHE STRING "factor on the time limits of tests")
 
 if(GNOMON_ASAN)
   target_compile_options(gnomon_options INTERFACE -fsanitize=address -fno-omit-frame-pointer)

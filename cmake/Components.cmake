@@ -34,6 +34,12 @@ function(gnomon_shell_library name)
   gnomon_precompile(${name} shell <systemc> <tlm>)
 endfunction()
 
+# gnomon_time_limit(test seconds): for an optimised build on a busy machine; presets that are slower are given more.
+function(gnomon_time_limit test seconds)
+  math(EXPR limit "${seconds} * ${GNOMON_PATIENCE}")
+  set_tests_properties(${test} PROPERTIES TIMEOUT ${limit})
+endfunction()
+
 # gnomon_test(name LABEL unit SOURCES ... DEPENDS ...): one Catch2 binary, registered under its layer's label.
 function(gnomon_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPENDS" ${ARGN})
@@ -41,11 +47,13 @@ function(gnomon_test name)
   target_link_libraries(${name} PRIVATE gnomon_test_main ${ARG_DEPENDS})
   gnomon_precompile(${name} test)
   add_test(NAME ${ARG_LABEL}/${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${ARG_LABEL}/${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
+  set_tests_properties(${ARG_LABEL}/${name} PROPERTIES LABELS ${ARG_LABEL})
+  gnomon_time_limit(${ARG_LABEL}/${name} 300)
 endfunction()
 
 # gnomon_script_test(name label script): a bash script that exits 0 when all is well.
 function(gnomon_script_test name label script)
   add_test(NAME ${label}/${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/${script} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 120)
+  set_tests_properties(${label}/${name} PROPERTIES LABELS ${label})
+  gnomon_time_limit(${label}/${name} 120)
 endfunction()

@@ -19,14 +19,17 @@ static_assert(cause_names.size() == causes && work_names.size() == works);
 
 __extension__ using Wide = unsigned __int128;
 
+constexpr std::uint64_t most_sane = std::uint64_t{1} << 61;  // ps, 26 days: eight of them are no overflow
+
 constexpr std::size_t first_index = 1024;  // I/Os are numbered in sequence: so many in flight never collide
 constexpr std::size_t most_waiting = 256;  // invalidation waits at once; a queue holds fewer
 
 /// Reads `did` as the time `length` went into. Times of events that contradict each other are cut to fit, and what
 /// is missing is `rest`'s. True if there was nothing to do.
 bool fit(WorkTimes& did, std::uint64_t length, Work rest) {
-  const bool sane = std::all_of(did.begin(), did.end(), [length](std::uint64_t time) { return time <= length; });
-  if (sane && sum_of(did) == length) return true;
+  std::uint64_t any = length;
+  for (const std::uint64_t time : did) any |= time;
+  if (any < most_sane && sum_of(did) == length) return true;  // none is beyond it, as no sum can wrap
   std::uint64_t left = length;
   for (std::uint64_t& time : did) {
     time = std::min(time, left);
@@ -67,7 +70,7 @@ void Blame::set_mark(std::uint32_t id, std::uint32_t on, std::uint64_t now) {
   Mark& mark = mark_of(id);
   if (mark.open) forget_mark(mark, id);
   Cpu& c = cpu(on);
-  mark = {c.account.sums(), now, on, none, c.account.settled() < now};
+  mark = {c.account.sums().both(), now, on, none, c.account.settled() < now};
   if (!mark.open) return;
   mark.next = c.first_mark;
   c.first_mark = id;
@@ -89,23 +92,25 @@ void Blame::settle_marks(Cpu& c, const WorkSums& before, std::uint64_t from) {
   std::uint32_t* link = &c.first_mark;
   while (*link != none) {
     Mark& mark = mark_of(*link);
-    mark.base = c.account.sums();
+    mark.base = c.account.sums().both();
     if (mark.at > c.account.settled()) {
       link = &mark.next;
       continue;
     }
     // What of the stretch came after the mark, each work in proportion, the largest taking the rounding.
     std::uint64_t after = c.account.settled() - mark.at;
-    WorkTimes& base = interrupt ? mark.base.interrupt : mark.base.thread;
     std::size_t largest = 0;
     const std::uint64_t all_after = after;
     for (std::size_t w = 0; w < works; ++w) {
+      if (times[w] == 0) continue;
       if (times[w] > times[largest]) largest = w;
-      const auto share = static_cast<std::uint64_t>(static_cast<Wide>(times[w]) * all_after / length);
-      base[w] -= share;
+      const std::uint64_t share =
+          times[w] == length ? all_after
+                             : static_cast<std::uint64_t>(static_cast<Wide>(times[w]) * all_after / length);
+      mark.base[w] -= share;
       after -= share;
     }
-    base[largest] -= after;
+    mark.base[largest] -= after;
     mark.open = false;
     *link = mark.next;
   }
@@ -121,7 +126,7 @@ void Blame::settle(Cpu& c, std::uint64_t now, Work outer) {
 }
 
 void Blame::milestone(Cpu& c, std::uint64_t now) {
-  c.milestone = c.account.sums();
+  c.milestone = c.account.sums().both();
   c.milestone_at = now;
 }
 
@@ -223,8 +228,14 @@ Blame::Io& Blame::make(std::uint64_t number) {
   }
   const std::uint32_t slot = free_;
   free_ = ios_[slot].next_free;
-  ios_[slot] = Io{};
-  ios_[slot].number = number;
+  Io& io = ios_[slot];
+  io.number = number;
+  io.queued = io.translation = io.media = 0;
+  io.stage = Stage::submitted;
+  io.posting.open = io.completion.open = false;
+  io.posting.cpu = io.completion.cpu = none;
+  io.parts = {};
+  io.run_queue = {};
   index_[number % index_.size()] = slot;
   return ios_[slot];
 }
@@ -252,6 +263,7 @@ void Blame::charge_own(Io& io, const WorkTimes& did, std::uint64_t length) {
   WorkTimes times = did;
   if (!fit(times, length, Work::guest)) ++misfits_;
   for (std::size_t w = 0; w < works; ++w) {
+    if (times[w] == 0) continue;
     io.parts[static_cast<std::size_t>(own_cause[w])] += times[w];
     if (own_cause[w] == Cause::run_queue) io.run_queue[w] += times[w];  // taken from it by an interrupt
   }
@@ -262,6 +274,7 @@ void Blame::charge_wait(Io& io, const WorkTimes& did, std::uint64_t length, bool
   WorkTimes times = did;
   if (!fit(times, length, Work::guest)) ++misfits_;
   for (std::size_t w = 0; w < works; ++w) {
+    if (times[w] == 0) continue;
     const auto work = static_cast<Work>(w);
     const bool interrupt = for_interrupt && (work == Work::idle || work == Work::interrupt);
     io.parts[static_cast<std::size_t>(interrupt ? Cause::interrupt : Cause::run_queue)] += times[w];
@@ -295,7 +308,7 @@ void Blame::on(std::uint64_t now, const trace::IoDispatched& e) {
   } else {  // it waited for a free command
     const std::uint64_t began = std::max(c.milestone_at, io->submitted);
     io->parts[static_cast<std::size_t>(Cause::queueing)] += began - io->submitted;
-    charge_own(*io, (c.account.sums() - (began == c.milestone_at ? c.milestone : io->submission)).both(),
+    charge_own(*io, c.account.sums().both() - (began == c.milestone_at ? c.milestone : io->submission.both()),
                now - began);
     milestone(c, now);
   }
@@ -345,14 +358,14 @@ void Blame::on(std::uint64_t now, const trace::IoCompleted& e) {
     if (c.milestone_at >= io->posted) {
       WorkTimes waited{};
       if (same_cpu) {
-        waited = (c.milestone - posted.base).both();
+        waited = c.milestone - posted.base;
       } else {  // another CPU's: what it did is not known
         waited[static_cast<std::size_t>(Work::guest)] = c.milestone_at - io->posted;
       }
       charge_wait(*io, waited, c.milestone_at - io->posted, true);
-      charge_own(*io, (c.account.sums() - c.milestone).both(), now - c.milestone_at);
+      charge_own(*io, c.account.sums().both() - c.milestone, now - c.milestone_at);
     } else if (same_cpu) {
-      charge_own(*io, (c.account.sums() - posted.base).both(), now - io->posted);
+      charge_own(*io, c.account.sums().both() - posted.base, now - io->posted);
     } else {
       io->parts[static_cast<std::size_t>(Cause::guest_cpu)] += now - io->posted;
     }
@@ -378,7 +391,7 @@ void Blame::on(std::uint64_t now, const trace::IoReaped& e) {
   const bool known = completed && mark.cpu == e.cpu && !mark.open && mark.at == io->completed;
   WorkTimes waited{};
   if (known) {
-    waited = (c.account.sums() - mark.base).both();
+    waited = c.account.sums().both() - mark.base;
   } else {
     waited[static_cast<std::size_t>(Work::guest)] = now - io->completed;
   }

@@ -63,9 +63,9 @@ class Blame final : public trace::Sink {
 
   enum class Stage : std::uint8_t { submitted, dispatched, posted, completed };
 
-  /// A CPU's sums at an instant; `base` is not final while the instant is not settled.
+  /// A CPU's sums at an instant, in whatever context; `base` is not final while the instant is not settled.
   struct Mark {
-    WorkSums base;
+    WorkTimes base{};
     std::uint64_t at = 0;
     std::uint32_t cpu = none;
     std::uint32_t next = none;  // in its CPU's list of marks to settle
@@ -93,7 +93,7 @@ class Blame final : public trace::Sink {
   struct Cpu {
     CpuAccount account;
     std::uint32_t first_mark = none;
-    WorkSums milestone;  // when the CPU last turned to another I/O
+    WorkTimes milestone{};  // when the CPU last turned to another I/O
     std::uint64_t milestone_at = 0;
     std::uint64_t submitting = 0;                            // the I/O its thread is submitting
     std::uint64_t kicked_lock = 0, kicked_invalidation = 0;  // a host thread's waits at the last kick

@@ -20,6 +20,11 @@ constexpr std::uint64_t sum_of(const WorkTimes& times) {
   return sum;
 }
 
+inline WorkTimes operator-(WorkTimes a, const WorkTimes& b) {
+  for (std::size_t w = 0; w < works; ++w) a[w] -= b[w];
+  return a;
+}
+
 /// The sums at an instant, apart for thread context and for interrupts and softirqs.
 struct WorkSums {
   WorkTimes thread{}, interrupt{};

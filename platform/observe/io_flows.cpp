@@ -7,8 +7,24 @@ namespace gnomon::observe {
 
 namespace {
 
-constexpr std::uint64_t queue_of(std::uint32_t device, std::uint32_t queue) {
-  return (std::uint64_t{device} << 32) | queue;
+constexpr std::uint64_t golden = 0x9e3779b97f4a7c15u;  // 2^64 over the golden ratio
+
+/// Of two numbers. No two IOVAs of a domain, or commands of a queue, have the same; of different ones, all but
+/// never.
+constexpr std::uint64_t key_of(std::uint64_t high, std::uint64_t low) {
+  return low ^ (high + 1) * golden;
+}
+constexpr std::uint64_t key_of_command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) {
+  return key_of(std::uint64_t{device} << 32 | queue, command);
+}
+/// Fibonacci hashing; the top bits are the well-mixed ones.
+constexpr std::size_t bucket_of(std::uint64_t key) {
+  return static_cast<std::size_t>(key * golden >> 52);
+}
+/// A page's mappings share a bucket: a ring that is read entry by entry then stays in the host's cache, to be no
+/// I/O's.
+constexpr std::size_t bucket_of_mapping(std::uint32_t domain, std::uint64_t iova) {
+  return bucket_of(key_of(domain, iova >> 12));
 }
 
 }  // namespace
@@ -33,60 +49,51 @@ void IoFlows::end(std::uint64_t io) {
 }
 
 void IoFlows::link_command(std::uint32_t device, std::uint32_t queue, std::uint32_t command, std::uint64_t io) {
-  link(commands_, queue_of(device, queue), command, io);
+  const std::uint64_t key = key_of_command(device, queue, command);
+  link(commands_[bucket_of(key)], key, io);
 }
 
 std::uint64_t IoFlows::io_of_command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) const {
-  const Link* link = find(commands_, queue_of(device, queue), command);
-  return link == nullptr ? 0 : link->io;
+  const std::uint64_t key = key_of_command(device, queue, command);
+  return io_of(commands_[bucket_of(key)], key);
 }
 
 void IoFlows::unlink_command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) {
-  link(commands_, queue_of(device, queue), command, 0);
+  link_command(device, queue, command, 0);
 }
 
 void IoFlows::link_mapping(std::uint32_t domain, std::uint64_t iova, std::uint64_t io) {
-  link(mappings_, domain, iova, io);
+  link(mappings_[bucket_of_mapping(domain, iova)], key_of(domain, iova), io);
 }
 
 std::uint64_t IoFlows::io_of_mapping(std::uint32_t domain, std::uint64_t iova) const {
-  const Link* found = find(mappings_, domain, iova);
-  return found == nullptr ? 0 : found->io;
+  return io_of(mappings_[bucket_of_mapping(domain, iova)], key_of(domain, iova));
 }
 
 std::uint64_t IoFlows::take_mapping(std::uint32_t domain, std::uint64_t iova) {
-  const Link* found = find(mappings_, domain, iova);
-  if (found == nullptr) return 0;
-  const std::uint64_t io = found->io;
-  link(mappings_, domain, iova, 0);
+  const std::uint64_t io = io_of_mapping(domain, iova);
+  if (io != 0) link_mapping(domain, iova, 0);
   return io;
 }
 
-std::size_t IoFlows::bucket_of(std::uint64_t high, std::uint64_t low) {
-  // Fibonacci hashing; the top bits are the well-mixed ones.
-  const std::uint64_t mixed = (low ^ (high * 0x9e3779b97f4a7c15u)) * 0x9e3779b97f4a7c15u;
-  return static_cast<std::size_t>(mixed >> 52);
+void IoFlows::link(Bucket& bucket, std::uint64_t key, std::uint64_t io) {
   static_assert(buckets == std::size_t{1} << (64 - 52));
-}
-
-void IoFlows::link(Table& table, std::uint64_t high, std::uint64_t low, std::uint64_t io) {
-  Bucket& bucket = table[bucket_of(high, low)];
   Link* free = nullptr;
-  for (Link& entry : bucket) {
-    if (entry.high == high && entry.low == low && entry.io != 0) {
-      entry.io = io;
+  for (Link& link : bucket) {
+    if (link.key == key && link.io != 0) {
+      link.io = io;
       return;
     }
-    if (free == nullptr && find(entry.io) == nullptr) free = &entry;
+    if (free == nullptr && find(link.io) == nullptr) free = &link;
   }
-  if (free != nullptr && io != 0) *free = {high, low, io};
+  if (free != nullptr && io != 0) *free = {key, io};
 }
 
-const IoFlows::Link* IoFlows::find(const Table& table, std::uint64_t high, std::uint64_t low) const {
-  for (const Link& entry : table[bucket_of(high, low)]) {
-    if (entry.high == high && entry.low == low && find(entry.io) != nullptr) return &entry;
+std::uint64_t IoFlows::io_of(const Bucket& bucket, std::uint64_t key) const {
+  for (const Link& link : bucket) {
+    if (link.key == key && find(link.io) != nullptr) return link.io;
   }
-  return nullptr;
+  return 0;
 }
 
 }  // namespace gnomon::observe

@@ -10,7 +10,7 @@
 namespace gnomon::observe {
 
 /// Follows I/Os from submission until they are reaped and, where that is later, flushed. An I/O that finds no room
-/// is not followed, and that is all that happens: `capacity` I/Os are followed at once, and at most `ways` links
+/// is not followed, and that is all that happens: `capacity` I/Os are followed at once, and at most four links
 /// share a bucket.
 class IoFlows {
  public:
@@ -51,19 +51,16 @@ class IoFlows {
  private:
   static constexpr std::size_t capacity = 8192;  // I/Os are numbered in sequence, so slots fill evenly
   static constexpr std::size_t buckets = 4096;
-  static constexpr std::size_t ways = 8;
 
   struct Link {
-    std::uint64_t high = 0;
-    std::uint64_t low = 0;
+    std::uint64_t key = 0;
     std::uint64_t io = 0;  // a link whose I/O is no longer followed counts as free
   };
-  using Bucket = std::array<Link, ways>;
+  struct alignas(64) Bucket : std::array<Link, 4> {};  // one line of the host's cache: most look-ups miss it
   using Table = std::vector<Bucket>;
 
-  static std::size_t bucket_of(std::uint64_t high, std::uint64_t low);
-  void link(Table& table, std::uint64_t high, std::uint64_t low, std::uint64_t io);
-  const Link* find(const Table& table, std::uint64_t high, std::uint64_t low) const;
+  void link(Bucket& bucket, std::uint64_t key, std::uint64_t io);
+  std::uint64_t io_of(const Bucket& bucket, std::uint64_t key) const;
 
   std::vector<Io> ios_;
   Table commands_;

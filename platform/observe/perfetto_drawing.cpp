@@ -70,7 +70,8 @@ void PerfettoTimeline::Drawing::operator()(const trace::IoDispatched& e) {
 
 void PerfettoTimeline::Drawing::operator()(const trace::IoCompleted& e) {
   write_interrupt(e.cpu, e.io);
-  instant(Row::io, e.cpu, 0, name("complete"), {number("io", e.io), number("status", e.status)}, flow_of(e.io));
+  instant(Row::io, e.cpu, 0, name("complete"),
+          last_unless_0(e.status, {number("io", e.io), number("status", e.status)}), flow_of(e.io));
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::IoReaped& e) {
@@ -78,8 +79,8 @@ void PerfettoTimeline::Drawing::operator()(const trace::IoReaped& e) {
   perfetto::Flow flow = flow_of(e.io);
   flow.ends = io != nullptr && io->owed == 0;
   instant(Row::io, e.cpu, 0, pick(reap_names, e.direction),
-          {number("io", e.io), number("job", e.job), number("bytes", e.bytes),
-           number("latency (ns)", e.latency_ps / 1000), number("status", e.status)},
+          last_unless_0(e.status, {number("io", e.io), number("latency (ns)", e.latency_ps / 1000),
+                                   number("status", e.status)}),
           flow);
   if (flow.ends) {
     flows_.end(e.io);
@@ -99,27 +100,23 @@ void PerfettoTimeline::Drawing::operator()(const trace::IoRequeued& e) {
 // ----------------------------------------------------------------------------------
 
 void PerfettoTimeline::Drawing::operator()(const trace::MapReturned& e) {
-  HeldCall call;
-  call.name = e.status == 0 ? name("map") : name("map (failed)");
-  call.annotations = {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
-                      number("runs", e.runs)};
-  call.annotation_count = 4;
+  HeldCall& call = next_to_hold(e.cpu);
+  call.start(
+      e.status == 0 ? name("map") : name("map (failed)"),
+      {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain), number("runs", e.runs)},
+      e.status == 0 ? HeldCall::Whose::next_dispatch : HeldCall::Whose::known);
   call.domain = e.domain;
   call.iova = e.iova;
   call.maps = e.status == 0;
-  call.whose = e.status == 0 ? HeldCall::Whose::next_dispatch : HeldCall::Whose::known;
   hold(Row::dma_api, e.cpu, lasting(e.took_ps), call);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::UnmapReturned& e) {
   const std::uint64_t io = flows_.take_mapping(e.domain, e.iova);
-  HeldCall call;
-  call.name = e.deferred != 0 ? name("unmap (deferred)") : name("unmap");
-  call.annotations = {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
-                      number("cpu", e.cpu)};
-  call.annotation_count = 4;
-  call.domain = e.domain;
-  call.iova = e.iova;
+  HeldCall& call = next_to_hold(e.cpu);
+  call.start(e.deferred != 0 ? name("unmap (deferred)") : name("unmap"),
+             {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain)},
+             HeldCall::Whose::known);
   call.flow = flow_of(io);
   hold(Row::dma_api, e.cpu, lasting(e.took_ps), call);
   if (e.deferred == 0) return;
@@ -153,12 +150,11 @@ void PerfettoTimeline::Drawing::operator()(const trace::GuestKick& e) {
 // ------------------------------------------------------------------------------------------
 
 void PerfettoTimeline::Drawing::operator()(const trace::VmExit& e) {
-  HeldCall call;
-  call.name = pick(exit_names_, e.reason);
   const bool of_the_code =
       e.reason == trace::ExitReason::ept_misconfig || e.reason == trace::ExitReason::ept_violation ||
       e.reason == trace::ExitReason::instruction;  // others come from outside, whatever the code does
-  if (of_the_code) call.whose = HeldCall::Whose::next_return;
+  HeldCall& call = next_to_hold(e.cpu);
+  call.start(pick(exit_names_, e.reason), {}, of_the_code ? HeldCall::Whose::next_return : HeldCall::Whose::known);
   hold(Row::exits, e.cpu, until_now(e.began_ps), call);
 }
 
@@ -184,13 +180,9 @@ void PerfettoTimeline::Drawing::operator()(const trace::LockReleased& e) {
 
 void PerfettoTimeline::Drawing::operator()(const trace::InterruptTaken& e) {
   write_interrupt(e.cpu, 0);
-  HeldCall call;
-  call.name = name("pending interrupt");
-  call.annotations[0] = number("vector", e.vector);
-  call.annotation_count = 1;
-  if (!settle(Row::pending_interrupts, e.cpu, until_now(e.raised_ps), call)) return;
-  vcpu(e.cpu).interrupt = call;
-  vcpu(e.cpu).in_interrupt = true;
+  Vcpu& on = vcpu(e.cpu);
+  on.interrupt.start(name("pending interrupt"), {number("vector", e.vector)}, HeldCall::Whose::known);
+  on.in_interrupt = settle(Row::pending_interrupts, e.cpu, until_now(e.raised_ps), on.interrupt);
 }
 
 // ---- hypervisor
@@ -198,27 +190,28 @@ void PerfettoTimeline::Drawing::operator()(const trace::InterruptTaken& e) {
 
 void PerfettoTimeline::Drawing::operator()(const trace::RequestServed& e) {
   instant(Row::viommu_device, e.thread, 0, pick(request_names, e.type),
-          {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
-           number("request status", e.status)});
+          last_unless_0(e.status, {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
+                                   number("request status", e.status)}));
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::ShadowMapped& e) {
-  slice(
-      Row::container, e.container, 0, lasting(e.took_ps), name("VFIO_IOMMU_MAP_DMA"),
-      {pointer("iova", e.iova), pointer("gpa", e.gpa), number("bytes", e.bytes), number("ioctl status", e.status)});
+  slice(Row::container, e.container, 0, lasting(e.took_ps), name("VFIO_IOMMU_MAP_DMA"),
+        last_unless_0(e.status, {pointer("iova", e.iova), pointer("gpa", e.gpa), number("bytes", e.bytes),
+                                 number("ioctl status", e.status)}));
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::ShadowUnmapped& e) {
   slice(Row::container, e.container, 0, lasting(e.took_ps), name("VFIO_IOMMU_UNMAP_DMA"),
-        {pointer("iova", e.iova), number("bytes", e.bytes), number("ioctl status", e.status)});
+        last_unless_0(e.status,
+                      {pointer("iova", e.iova), number("bytes", e.bytes), number("ioctl status", e.status)}));
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::PagesPinned& e) {
-  counter(Row::pinned, 0, pinned_ = e.pinned_now);
+  pinned(e.pinned_now);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::PagesUnpinned& e) {
-  counter(Row::pinned, 0, pinned_ = e.pinned_now);
+  pinned(e.pinned_now);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::IoThreadWoken& e) {
@@ -234,11 +227,13 @@ std::uint64_t PerfettoTimeline::Drawing::mapped_for(const trace::DmaBurst& e) co
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::DmaBurst& e) {
+  const std::size_t idle = e.evicted != 0 ? 0 : e.walk_reads != 0 ? 1 : 2;
   slice(Row::dma, 0, 0, {now_, std::max(now_, e.ends_ps / 1000)},
         e.write != 0 ? name("DMA write") : name("DMA read"),
-        {pointer("iova", e.iova), pointer("hpa", e.hpa), number("bytes", e.bytes), pointer("source id", e.source),
-         number("domain", e.domain), truth("IOTLB hit", e.iotlb_hit), number("page-walk reads", e.walk_reads),
-         number("entries evicted", e.evicted)},
+        Annotations{pointer("iova", e.iova), pointer("hpa", e.hpa), number("bytes", e.bytes),
+                    pointer("source id", e.source), truth("IOTLB hit", e.iotlb_hit),
+                    number("page-walk reads", e.walk_reads), number("entries evicted", e.evicted)}
+            .without_last(idle),
         flow_of(mapped_for(e)));
   if (e.iotlb_hit == 0)
     instant(Row::walks, 0, 0, name("page walk"),
@@ -257,8 +252,9 @@ void PerfettoTimeline::Drawing::operator()(const trace::DmaFault& e) {
 
 void PerfettoTimeline::Drawing::operator()(const trace::IotlbInvalidated& e) {
   instant(Row::invalidations, 0, 0, pick(invalidation_names, e.granularity),
-          {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
-           number("entries dropped", e.dropped), truth("leaf only", e.hint_leaf_only)});
+          last_unless_0(e.hint_leaf_only,
+                        {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
+                         number("entries dropped", e.dropped), truth("leaf only", e.hint_leaf_only)}));
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::InvalidationSubmitted& e) {
@@ -293,7 +289,7 @@ void PerfettoTimeline::Drawing::operator()(const trace::MediaBusy& e) {
 
 void PerfettoTimeline::Drawing::operator()(const trace::CommandCompleted& e) {
   instant(Row::queue, e.device, e.queue, name("post completion"),
-          {number("command", e.command), number("NVMe status", e.status)},
+          last_unless_0(e.status, {number("command", e.command), number("NVMe status", e.status)}),
           flow_of_command(e.device, e.queue, e.command));
   flows_.unlink_command(e.device, e.queue, e.command);
 }

@@ -3,9 +3,11 @@
 // until it is decided here how it is drawn.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <system_error>
 #include <unordered_map>
 #include <vector>
@@ -21,7 +23,12 @@ class PerfettoTimeline::Drawing {
  public:
   explicit Drawing(TimelineOptions options);
 
-  void at(Time now);  ///< what is told from here on happens at `now`
+  /// What is told from here on happens at `now`.
+  void at(Time now) {
+    now_ps_ = now.ps();
+    now_ = now.ns();
+    if (now_ >= next_look_) look();
+  }
   std::error_code close();
   std::uint64_t cut() const { return tracks_.cut(); }
 
@@ -32,8 +39,6 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::IoCompleted&);
   void operator()(const trace::IoReaped&);
   void operator()(const trace::IoRequeued&);
-  void operator()(const trace::MappingAdded&) {}    // as many as there are pages, and the call is drawn
-  void operator()(const trace::MappingRemoved&) {}  // likewise
   void operator()(const trace::MapReturned&);
   void operator()(const trace::UnmapReturned&);
   void operator()(const trace::FlushQueueFlushed&);
@@ -44,7 +49,6 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::CpuSpan&);
   void operator()(const trace::LockAcquired&);
   void operator()(const trace::LockReleased&);
-  void operator()(const trace::InterruptRaised&) {}  // drawn when taken, from when it was raised
   void operator()(const trace::InterruptTaken&);
   void operator()(const trace::RequestServed&);
   void operator()(const trace::ShadowMapped&);
@@ -62,23 +66,42 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::MediaBusy&);
   void operator()(const trace::CommandCompleted&);
   void operator()(const trace::VerdictRaised&);
-  // Counts and sums: nothing to draw.
-  void operator()(const trace::GuestTableRead&) {}
-  void operator()(const trace::CommandTimes&) {}
-  void operator()(const trace::TranslationsRefreshed&) {}  // its exit is drawn
-  void operator()(const trace::PacketsDropped&) {}
-  void operator()(const trace::StrayAccess&) {}
-  void operator()(const trace::Retransmitted&) {}
-  void operator()(const trace::PollReturned&) {}  // its softirq is drawn
-  void operator()(const trace::StreamMoved&) {}
-  void operator()(const trace::DmaApiRound&) {}
-  void operator()(const trace::VfioTornDown&) {}
-  void operator()(const trace::DriverCallsMade&) {}
-  void operator()(const trace::SmmuMaintained&) {}  // its SyncDone is drawn
-  void operator()(const trace::StreamUnderrun&) {}
+  template <class E>
+  void operator()(const E&) {
+    static_assert(is_undrawn<E>, "decide how it is drawn");
+  }
+  static trace::KindSet undrawn() {
+    trace::KindSet kinds;
+    mark_undrawn(kinds, std::make_index_sequence<trace::event_kinds>());
+    return kinds;
+  }
 
  private:
-  using Annotations = std::initializer_list<perfetto::Annotation>;
+  template <class E, class... Es>
+  static constexpr bool is_one_of = (std::is_same_v<E, Es> || ...);
+  /// Mappings are as many as there are pages, and the call is drawn; an interrupt is drawn when taken; others are
+  /// counts and sums, or told by what is drawn beside them.
+  template <class E>
+  static constexpr bool is_undrawn =
+      is_one_of<E, trace::MappingAdded, trace::MappingRemoved, trace::InterruptRaised, trace::GuestTableRead,
+                trace::CommandTimes, trace::TranslationsRefreshed, trace::PacketsDropped, trace::StrayAccess,
+                trace::Retransmitted, trace::PollReturned, trace::StreamMoved, trace::DmaApiRound,
+                trace::VfioTornDown, trace::DriverCallsMade, trace::SmmuMaintained, trace::StreamUnderrun>;
+
+  template <std::size_t... kind>
+  static void mark_undrawn(trace::KindSet& kinds, std::index_sequence<kind...>) {
+    (kinds.set(kind, is_undrawn<std::variant_alternative_t<kind, trace::Event>>), ...);
+  }
+
+  struct Annotations : std::span<const perfetto::Annotation> {
+    Annotations(std::initializer_list<perfetto::Annotation> all) : span(all.begin(), all.size()) {}  // until the ;
+    Annotations without_last(std::size_t count) const { return Annotations(first(size() - count)); }
+
+   private:
+    explicit Annotations(std::span<const perfetto::Annotation> some) : span(some) {}
+  };
+  /// What is 0 nearly always, and of interest where it is not, comes last.
+  static Annotations last_unless_0(std::uint64_t last, Annotations all) { return all.without_last(last == 0); }
 
   struct Span {
     std::uint64_t began;  // ns
@@ -105,10 +128,18 @@ class PerfettoTimeline::Drawing {
     Deferred& number(std::uint64_t n) { return latest[n % latest.size()]; }
   };
 
+  void look();
+  void pinned(std::uint64_t pages) {
+    pinned_ = pages;
+    if (now_ >= next_sample_) sample_pinned();
+  }
+  void sample_pinned();
   bool drawn(Span span) const { return span.ended >= from_ && span.began <= to_; }
-  Span until_now(std::uint64_t began_ps) const;  ///< from then until now
-  Span lasting(std::uint64_t took_ps) const;     ///< that long, until now
-  Span clipped(Span span) const;
+  /// From then until now.
+  Span until_now(std::uint64_t began_ps) const { return {std::min(began_ps, now_ps_) / 1000, now_}; }
+  /// That long, until now.
+  Span lasting(std::uint64_t took_ps) const { return until_now(now_ps_ - std::min(took_ps, now_ps_)); }
+  Span clipped(Span span) const { return {std::max(span.began, from_), std::min(span.ended, to_)}; }
   void slice(perfetto::Row row, std::uint32_t a, std::uint32_t b, Span span, std::uint64_t name,
              Annotations annotations, perfetto::Flow flow = {});
   void instant(perfetto::Row row, std::uint32_t a, std::uint32_t b, std::uint64_t name, Annotations annotations,
@@ -116,12 +147,16 @@ class PerfettoTimeline::Drawing {
   void counter(perfetto::Row row, std::uint32_t a, std::uint64_t value);
   /// Gives it its place. False: it cannot be drawn.
   bool settle(perfetto::Row row, std::uint32_t cpu, Span span, perfetto::HeldCall& call);
-  void hold(perfetto::Row row, std::uint32_t cpu, Span span, perfetto::HeldCall call);
+  perfetto::HeldCall& next_to_hold(std::uint32_t cpu);
+  void hold(perfetto::Row row, std::uint32_t cpu, Span span, perfetto::HeldCall& call);
   void write(perfetto::HeldCall& call);
   void write_held(std::uint32_t cpu, const IoFlows::Io* io);
   void write_interrupt(std::uint32_t cpu, std::uint64_t io);
   void write_all_held();
-  Vcpu& vcpu(std::uint32_t cpu);
+  Vcpu& vcpu(std::uint32_t cpu) {
+    if (cpu >= vcpus_.size()) vcpus_.resize(std::size_t{cpu} + 1);
+    return vcpus_[cpu];
+  }
   void unfinished(const IoFlows::Io& io, std::uint64_t at_ns);
   void defer(FlushQueue& queue, std::uint64_t io);
   void flushed(FlushQueue& queue, std::uint64_t began_ps, std::uint32_t cpu);
@@ -139,6 +174,7 @@ class PerfettoTimeline::Drawing {
   IoFlows flows_;
   std::uint64_t from_;  // ns
   std::uint64_t to_;
+  std::uint64_t next_look_ = 0;  // when at() has more to do than to note the time
   std::uint64_t now_ = 0;
   std::uint64_t now_ps_ = 0;
   std::uint64_t drawn_until_ = 0;
@@ -151,6 +187,8 @@ class PerfettoTimeline::Drawing {
   std::unordered_map<std::uint32_t, FlushQueue> pending_;  // by domain; looked up only
   std::uint64_t in_flight_ = 0;
   std::uint64_t pinned_ = 0;
+  std::uint64_t pinned_drawn_ = 0;
+  std::uint64_t next_sample_ = 0;
   std::uint64_t lookups_ = 0;
   std::uint64_t hits_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 
 #include "platform/observe/perfetto_timeline.hpp"
 #include "platform/observe/perfetto_writer.hpp"
@@ -16,6 +17,16 @@ struct HeldCall {
   /// Whose it is: `known` (or no one's), of the I/O that is dispatched next, or of the call that returns next
   /// around it.
   enum class Whose : std::uint8_t { known, next_dispatch, next_return };
+
+  /// Of what was in its place nothing is left: it is filled there, not copied.
+  void start(std::uint64_t called, std::initializer_list<Annotation> said, Whose is) {
+    name = called;
+    annotation_count = 0;
+    for (const Annotation& annotation : said) annotations[annotation_count++] = annotation;
+    flow = {};
+    whose = is;
+    maps = false;
+  }
 
   std::uint64_t track = 0;
   std::uint64_t began = 0, ended = 0;  ///< ns, as drawn
@@ -41,7 +52,8 @@ class HeldCalls {
     first_ = (first_ + 1) % calls_.size();
     --count_;
   }
-  void push(const HeldCall& call) { calls_[(first_ + count_++) % calls_.size()] = call; }
+  HeldCall& next() { return calls_[(first_ + count_) % calls_.size()]; }  ///< where it is not full
+  void keep_next() { ++count_; }
   void clear() { first_ = count_ = 0; }
 
   /// The exits inside a call that returns are whose the call is.

@@ -2,6 +2,7 @@
 // Field numbers of the public Perfetto trace format (protos/perfetto/trace/), as far as a timeline needs them.
 #pragma once
 
+#include <cstdint>
 #include <protozero/types.hpp>
 
 namespace gnomon::observe::perfetto {
@@ -44,6 +45,20 @@ enum class TrackEvent : protozero::pbf_tag_type {
   terminating_flow_ids = 48,  ///< fixed64
 };
 enum EventType : int { slice_begin = 1, slice_end = 2, instant = 3, counter = 4 };
+
+enum class WireType : unsigned { varint = 0, fixed64 = 1, message = 2 };
+/// What stands before a field's value, where the field's number is below 16.
+template <class Field>
+constexpr std::uint8_t tag(Field field, WireType type) {
+  static_assert(sizeof(field) == sizeof(protozero::pbf_tag_type));
+  return static_cast<std::uint8_t>(static_cast<unsigned>(field) << 3 | static_cast<unsigned>(type));
+}
+/// Likewise from 16 to 2047: two bytes, the first one lowest.
+template <class Field>
+constexpr std::uint16_t long_tag(Field field, WireType type) {
+  const unsigned number = static_cast<unsigned>(field) << 3 | static_cast<unsigned>(type);
+  return static_cast<std::uint16_t>((number & 127) | 128 | number >> 7 << 8);
+}
 
 enum class DebugAnnotation : protozero::pbf_tag_type {
   name_iid = 1,

@@ -13,12 +13,20 @@ using perfetto::HeldCall;
 using perfetto::HeldCalls;
 using perfetto::Row;
 
+namespace {
+constexpr std::uint64_t sample_every = 100'000;  // ns
+}
+
 PerfettoTimeline::PerfettoTimeline(TimelineOptions options) : drawing_(new Drawing(std::move(options))) {}
 PerfettoTimeline::~PerfettoTimeline() = default;
 
 void PerfettoTimeline::on_event(Time at, const trace::Event& event) {
   drawing_->at(at);
   std::visit(*drawing_, event);
+}
+
+trace::KindSet PerfettoTimeline::wants() const {
+  return ~Drawing::undrawn();
 }
 
 std::error_code PerfettoTimeline::close() {
@@ -45,19 +53,29 @@ PerfettoTimeline::Drawing::Drawing(TimelineOptions options)
   }
 }
 
-void PerfettoTimeline::Drawing::at(Time now) {
-  now_ps_ = now.ps();
-  now_ = now.ns();
-  if (!began_ && now_ >= from_) {
-    began_ = true;
-    // Counters keep their value from before the window; one that never moved has nothing to show.
-    if (in_flight_ != 0) counter(Row::in_flight, 0, in_flight_);
-    if (pinned_ != 0) counter(Row::pinned, 0, pinned_);
+/// The window's two ends, and the next sample of what changes too often to draw each change.
+void PerfettoTimeline::Drawing::look() {
+  next_look_ = from_;
+  if (now_ < from_) return;
+  // Counters keep their value from before the window; one that never moved has nothing to show.
+  if (!std::exchange(began_, true) && in_flight_ != 0) counter(Row::in_flight, 0, in_flight_);
+  if (now_ >= next_sample_) sample_pinned();
+  next_look_ = std::max(next_sample_, now_ + 1);
+  if (now_ <= to_) {
+    next_look_ = std::min(next_look_, to_ + 1);
+  } else if (!ended_) {
+    end_flows(to_);
   }
-  if (!ended_ && now_ > to_) end_flows(to_);
+}
+
+void PerfettoTimeline::Drawing::sample_pinned() {
+  if (pinned_ == pinned_drawn_ || !drawn({now_, now_})) return;
+  counter(Row::pinned, 0, pinned_drawn_ = pinned_);
+  next_sample_ = now_ + sample_every;
 }
 
 std::error_code PerfettoTimeline::Drawing::close() {
+  sample_pinned();
   if (!ended_) end_flows(std::min(to_, std::max(now_, drawn_until_)));
   write_all_held();
   return writer_.close();
@@ -73,20 +91,8 @@ void PerfettoTimeline::Drawing::end_flows(std::uint64_t at_ns) {
 
 void PerfettoTimeline::Drawing::unfinished(const IoFlows::Io& io, std::uint64_t at_ns) {
   const perfetto::Annotation what = perfetto::number("io", io.number);
-  writer_.instant(tracks_.track(Row::io, io.cpu), at_ns,
-                  {perfetto::name("unfinished"), {&what, 1}, {io.number, true}, {}});
-}
-
-PerfettoTimeline::Drawing::Span PerfettoTimeline::Drawing::until_now(std::uint64_t began_ps) const {
-  return {std::min(began_ps, now_ps_) / 1000, now_};
-}
-
-PerfettoTimeline::Drawing::Span PerfettoTimeline::Drawing::lasting(std::uint64_t took_ps) const {
-  return until_now(now_ps_ - std::min(took_ps, now_ps_));
-}
-
-PerfettoTimeline::Drawing::Span PerfettoTimeline::Drawing::clipped(Span span) const {
-  return {std::max(span.began, from_), std::min(span.ended, to_)};
+  writer_.instant(tracks_.track(Row::io, io.cpu), at_ns, perfetto::name("unfinished"), {&what, 1},
+                  {io.number, true});
 }
 
 void PerfettoTimeline::Drawing::slice(Row row, std::uint32_t a, std::uint32_t b, Span span, std::uint64_t name,
@@ -96,23 +102,18 @@ void PerfettoTimeline::Drawing::slice(Row row, std::uint32_t a, std::uint32_t b,
   const auto place = tracks_.place(row, a, b, span.began, span.ended);
   if (!place) return;
   drawn_until_ = std::max(drawn_until_, span.ended);
-  writer_.slice(place->track, place->began, span.ended, {name, {annotations.begin(), annotations.size()}, flow});
+  writer_.slice(place->track, place->began, span.ended, name, annotations, flow);
 }
 
 void PerfettoTimeline::Drawing::instant(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t name,
                                         Annotations annotations, perfetto::Flow flow) {
   if (!drawn({now_, now_})) return;
-  writer_.instant(tracks_.track(row, a, b), now_, {name, {annotations.begin(), annotations.size()}, flow});
+  writer_.instant(tracks_.track(row, a, b), now_, name, annotations, flow);
 }
 
 void PerfettoTimeline::Drawing::counter(Row row, std::uint32_t a, std::uint64_t value) {
   if (!drawn({now_, now_})) return;
   writer_.counter(tracks_.track(row, a), now_, static_cast<std::int64_t>(value));
-}
-
-PerfettoTimeline::Drawing::Vcpu& PerfettoTimeline::Drawing::vcpu(std::uint32_t cpu) {
-  if (cpu >= vcpus_.size()) vcpus_.resize(std::size_t{cpu} + 1);
-  return vcpus_[cpu];
 }
 
 bool PerfettoTimeline::Drawing::settle(Row row, std::uint32_t cpu, Span span, HeldCall& call) {
@@ -128,26 +129,33 @@ bool PerfettoTimeline::Drawing::settle(Row row, std::uint32_t cpu, Span span, He
   return true;
 }
 
-void PerfettoTimeline::Drawing::hold(Row row, std::uint32_t cpu, Span span, HeldCall call) {
+/// To be filled, then held or forgotten.
+HeldCall& PerfettoTimeline::Drawing::next_to_hold(std::uint32_t cpu) {
+  HeldCalls& held = vcpu(cpu).held;
+  if (held.full()) {
+    write(held.oldest());
+    held.drop_oldest();
+  }
+  return held.next();
+}
+
+void PerfettoTimeline::Drawing::hold(Row row, std::uint32_t cpu, Span span, HeldCall& call) {
   HeldCalls& held = vcpu(cpu).held;
   if (row == Row::dma_api) {
     call.called_ns = span.began;
     held.claim_exits(call);
   }
   if (!settle(row, cpu, span, call)) return;
-  if (held.full()) {
-    write(held.oldest());
-    held.drop_oldest();
-  }
-  held.push(call);
+  if (held.empty() && call.whose == HeldCall::Whose::known) return write(call);
+  held.keep_next();
   if (!held.waits()) write_held(cpu, nullptr);
 }
 
 void PerfettoTimeline::Drawing::write(HeldCall& call) {
   // Held for longer than its I/O lasted: the arrow has its end by now and may not go on.
   if (flows_.find(call.flow.id) == nullptr) call.flow = {};
-  writer_.slice(call.track, call.began, call.ended,
-                {call.name, {call.annotations.data(), call.annotation_count}, call.flow});
+  writer_.slice(call.track, call.began, call.ended, call.name, {call.annotations.data(), call.annotation_count},
+                call.flow);
 }
 
 /// `io`: whose dispatch they waited for; null if that is not known.
@@ -201,12 +209,12 @@ bool PerfettoTimeline::Drawing::settle_debt(std::uint64_t io, perfetto::Flow& fl
 }
 
 void PerfettoTimeline::Drawing::flushed(FlushQueue& queue, std::uint64_t began_ps, std::uint32_t cpu) {
-  std::array<perfetto::Flow, perfetto::most_more_flows> flows;
+  std::array<perfetto::Flow, perfetto::most_flows> flows;
   std::size_t count = 0;
   const auto say = [&] {
     if (count == 0) return;
-    writer_.instant(tracks_.track(Row::syncs, cpu), now_,
-                    {perfetto::name("flushed"), {}, {}, {flows.data(), count}});
+    writer_.instant(tracks_.track(Row::syncs, cpu), now_, perfetto::name("flushed"),
+                    std::span<const perfetto::Flow>(flows.data(), count));
     count = 0;
   };
   const std::uint64_t first = queue.deferred - std::min<std::uint64_t>(queue.pending, queue.latest.size());

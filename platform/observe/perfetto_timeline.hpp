@@ -26,7 +26,7 @@ struct TimelineOptions {
 };
 
 /// Streams to a file in memory that does not grow with the run. Times are drawn in ns, rounded down, which keeps
-/// order.
+/// order. Pinned memory, which every map and unmap changes, is sampled each 100 us.
 ///
 /// What overlaps is drawn on sibling lanes (see perfetto::Tracks). The arrows follow one I/O from submission over
 /// mapping, the exits inside, dispatch, doorbell (of several commands, the last's), fetch, DMA (where a mapping
@@ -44,6 +44,7 @@ class PerfettoTimeline final : public trace::Sink {
   PerfettoTimeline(const PerfettoTimeline&) = delete;
   PerfettoTimeline& operator=(const PerfettoTimeline&) = delete;
 
+  trace::KindSet wants() const override;
   void on_event(Time at, const trace::Event& event) override;
 
   /// Ends the drawing and gives the file its name; no event may come after. Returns the first write that failed.

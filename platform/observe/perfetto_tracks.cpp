@@ -133,14 +133,14 @@ Tracks::Lanes& Tracks::find(Row row, std::uint32_t a, std::uint32_t b) {
   return known->second;
 }
 
-std::optional<Tracks::Place> Tracks::place(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t began,
-                                           std::uint64_t ended) {
-  Lanes& row_lanes = lanes(row, a, b);
-  auto& all = row_lanes.lanes;
+/// The first lane is busy.
+std::optional<Tracks::Place> Tracks::place_beside(Lanes& of_row, Row row, std::uint32_t a, std::uint32_t b,
+                                                  std::uint64_t began, std::uint64_t ended) {
+  auto& all = of_row.lanes;
   auto lane = std::find_if(all.begin(), all.end(), [&](const Lane& l) { return l.busy_until <= began; });
   if (lane == all.end()) {
     if (all.size() < most_lanes) {
-      lane = all.insert(all.end(), {declare(row, a, b, row_lanes.parent), 0});
+      lane = all.insert(all.end(), {declare(row, a, b, of_row.parent), 0});
     } else {
       ++cut_;
       lane = std::min_element(all.begin(), all.end(),

@@ -74,7 +74,13 @@ class Tracks {
 
   /// Reserves [began, ended] (ns) on a lane of the row. `a` and `b` number the row: a vCPU; a device and its queue.
   /// Empty: every lane of the row is busy beyond `ended`; the slice cannot be drawn.
-  std::optional<Place> place(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t began, std::uint64_t ended);
+  std::optional<Place> place(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t began, std::uint64_t ended) {
+    Lanes& of_row = lanes(row, a, b);
+    Lane& first = of_row.lanes.front();
+    if (first.busy_until > began) return place_beside(of_row, row, a, b, began, ended);
+    first.busy_until = ended;
+    return Place{first.track, began};
+  }
   /// The row's only track, for instants and counters, and as a parent.
   std::uint64_t track(Row row, std::uint32_t a = 0, std::uint32_t b = 0) {
     return lanes(row, a, b).lanes.front().track;
@@ -108,11 +114,13 @@ class Tracks {
     return place < near.size() && near[place] != nullptr ? *near[place] : find(row, a, b);
   }
   Lanes& find(Row row, std::uint32_t a, std::uint32_t b);
+  std::optional<Place> place_beside(Lanes& of_row, Row row, std::uint32_t a, std::uint32_t b, std::uint64_t began,
+                                    std::uint64_t ended);
   std::uint64_t declare(Row row, std::uint32_t a, std::uint32_t b, std::uint64_t parent);
 
   Writer& writer_;
   const Names& names_;
-  std::unordered_map<std::uint64_t, Lanes> rows_;  // looked up only, never walked
+  std::unordered_map<std::uint64_t, Lanes> rows_;                                    // looked up only, never walked
   std::array<std::vector<Lanes*>, static_cast<std::size_t>(Row::pinned) + 1> near_;  // into rows_, by near_place()
   std::uint64_t next_uuid_ = 1;
   std::uint64_t cut_ = 0;

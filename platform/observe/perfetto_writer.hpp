@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes a Perfetto trace file in constant memory: one buffer, interned names, no allocation for an event.
+// Writes a Perfetto trace file in constant memory: interned names, no allocation for an event.
 #pragma once
 
 #include <cstdint>
@@ -8,44 +8,23 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <vector>
+
+#include "platform/observe/perfetto_encoding.hpp"
+#include "platform/observe/trace_file.hpp"
 
 namespace gnomon::observe::perfetto {
 
-/// One key and value shown beside an event. A pointer is shown in hexadecimal. Names of keys are numbered below 128.
-struct Annotation {
-  enum class Kind : std::uint8_t { number, pointer, truth };
-  std::uint64_t name_iid;
-  std::uint64_t value;
-  Kind kind = Kind::number;
-};
+using Annotations = std::span<const Annotation>;  ///< at most most_annotations
+inline constexpr std::size_t most_annotations = 16;
+inline constexpr std::size_t most_flows = 256;
 
-/// The arrow an event belongs to; id 0 is none.
-struct Flow {
-  std::uint64_t id = 0;
-  bool ends = false;  ///< no later event continues it
-};
-
-/// What an event says besides when and where.
-struct Label {
-  std::uint64_t name_iid = 0;
-  std::span<const Annotation> annotations;
-  Flow flow{};
-  std::span<const Flow> more_flows{};  ///< at most most_more_flows
-};
-inline constexpr std::size_t most_more_flows = 256;
-
-/// Writes to `<path>.part`, renamed to `path` by close(): the file is there whole or not at all. Nothing throws for
-/// a failed write; the first failure is kept, what follows is dropped, and close() returns it.
+/// Writes a TraceFile, and like it keeps the first failure for close().
 ///
 /// The caller keeps the format's rules: a track is declared before its events, slices of one track nest, and of two
 /// events of one track at one instant the one written first comes first. Times are in ns.
 class Writer {
  public:
   explicit Writer(std::filesystem::path path);
-  ~Writer();  ///< without close(): the unfinished file is removed
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
 
   void intern_event_name(std::uint64_t iid, std::string_view name);
   void intern_annotation_name(std::uint64_t iid, std::string_view name);
@@ -56,27 +35,49 @@ class Writer {
   void declare_track(std::uint64_t uuid, std::uint64_t parent, std::string_view name);
   void declare_counter(std::uint64_t uuid, std::uint64_t parent, std::string_view name, std::string_view unit);
 
-  void slice(std::uint64_t track, std::uint64_t began, std::uint64_t ended, const Label& label);
-  void instant(std::uint64_t track, std::uint64_t at, const Label& label);
+  void slice(std::uint64_t track, std::uint64_t began, std::uint64_t ended, std::uint64_t name,
+             Annotations annotations, Flow flow) {
+    char* const end = put_event<slice_begin>(file_.room(2 * event_room), track, began, name, annotations, flow);
+    file_.filled(put_event<slice_end>(end, track, ended, 0, {}, {}));
+  }
+  void instant(std::uint64_t track, std::uint64_t at, std::uint64_t name, Annotations annotations, Flow flow) {
+    file_.filled(put_event<perfetto::instant>(file_.room(event_room), track, at, name, annotations, flow));
+  }
+  /// An instant where many arrows come by, at most most_flows.
+  void instant(std::uint64_t track, std::uint64_t at, std::uint64_t name, std::span<const Flow> flows);
   void counter(std::uint64_t track, std::uint64_t at, std::int64_t value);
 
   /// Writes what is buffered and gives the file its name. The error is that of the first step that failed.
-  std::error_code close();
+  std::error_code close() { return file_.close(); }
 
  private:
-  void event(int type, std::uint64_t track, std::uint64_t at, const Label& label, std::int64_t value);
-  void append_packet();
-  void make_room(std::size_t bytes);
-  void flush();
-  void fail(int error_number);
+  static constexpr std::size_t event_room = 128 + most_annotations * Annotation::room;  ///< the most it touches
 
-  std::filesystem::path path_;
-  std::filesystem::path part_;
-  std::string packet_;        ///< the descriptor in the making
-  std::vector<char> buffer_;  ///< what the file does not have yet: the first used_ bytes
-  std::size_t used_ = 0;
-  std::error_code error_;
-  int file_ = -1;
+  template <EventType type>
+  char* begin_event(char* out, std::uint64_t track, std::uint64_t at, char*& body) {
+    out = times_.put_at(begin_packet(out), at);
+    body = out + 1;
+    store(out,
+          row(tag(TracePacket::track_event, WireType::message), 0, tag(TrackEvent::type, WireType::varint), type));
+    return put(out + 4, TrackEvent::track_uuid, track);
+  }
+  template <EventType type>
+  char* put_event(char* first, std::uint64_t track, std::uint64_t at, std::uint64_t name, Annotations annotations,
+                  Flow flow) {
+    char* body = nullptr;
+    char* out = begin_event<type>(first, track, at, body);
+    if constexpr (type != slice_end) {
+      out = put(out, TrackEvent::name_iid, name);
+      for (const Annotation& annotation : annotations) out = annotation.put_at(out);
+      if (flow.id != 0) out = flow.put_at(out);
+    }
+    return close_message(first + 1, close_message(body, out));
+  }
+  void append_packet();
+
+  TraceFile file_;
+  TimeEncoding times_;
+  std::string packet_;  ///< the descriptor in the making
 };
 
 }  // namespace gnomon::observe::perfetto

@@ -15,6 +15,7 @@
 #include "platform/observe/blame.hpp"
 #include "platform/observe/call_blame.hpp"
 #include "platform/observe/csv_trace.hpp"
+#include "platform/observe/event_batches.hpp"
 #include "platform/observe/exit_table.hpp"
 #include "platform/observe/human_log.hpp"
 #include "platform/observe/perfetto_timeline.hpp"
@@ -58,10 +59,10 @@ struct Observers {
     tracer.add(exits);
     tracer.add(hash);
     tracer.add(series);
-    tracer.add(blame);
+    if (options.blame) tracer.add(blame);
     if (std::holds_alternative<guest::ReplaySpec>(c.benchmark)) tracer.add(calls.emplace(!c.guest.s390_own_dma));
-    tracer.add(refills);
-    if (options.transcript) tracer.add(transcript.emplace(c.machine.exit_names));
+    if (options.blame) tracer.add(refills);
+    if (options.transcript) files.add(transcript.emplace(c.machine.exit_names));
     if (!options.timeline.empty()) {
       observe::TimelineOptions drawing;
       drawing.path = options.timeline;
@@ -69,17 +70,18 @@ struct Observers {
       drawing.names.locks = platform.locks().names();
       drawing.guest_domain_of = domain_finder(c);
       timeline = std::make_unique<observe::PerfettoTimeline>(std::move(drawing));
-      tracer.add(*timeline);
+      files.add(*timeline);
     }
     if (!options.vcd.empty())
-      tracer.add(vcd.emplace(observe::VcdOptions{options.vcd, c.guest.vcpus, platform.locks().names()}));
-    if (!options.csv.empty()) tracer.add(csv.emplace(options.csv));
-    if (!options.log.empty()) open_log(c, options, tracer);
+      files.add(vcd.emplace(observe::VcdOptions{options.vcd, c.guest.vcpus, platform.locks().names()}));
+    if (!options.csv.empty()) files.add(csv.emplace(options.csv));
+    if (!options.log.empty()) open_log(c, options);
+    if (files.wants().any()) tracer.add(files);
     for (trace::Sink* sink : options.sinks) tracer.add(*sink);
     tracer.add(sanitizer);  // last: its verdicts come after the event that caused them, for everybody
   }
 
-  void open_log(const Configuration& c, const SimulationOptions& options, trace::Tracer& tracer) {
+  void open_log(const Configuration& c, const SimulationOptions& options) {
     try {
       auto file = std::make_shared<spdlog::sinks::basic_file_sink_st>(options.log.string(), true);
       auto logger = std::make_shared<spdlog::logger>("events", std::move(file));
@@ -90,7 +92,7 @@ struct Observers {
       });
       log_file = logger;
       log = std::make_unique<observe::HumanLog>(std::move(logger), c.machine.exit_names);
-      tracer.add(*log);
+      files.add(*log);
     } catch (const spdlog::spdlog_ex& error) {
       log_error = error.what();
     }
@@ -135,6 +137,7 @@ struct Observers {
   observe::Blame blame;
   std::optional<observe::CallBlame> calls;  ///< of a replay, whose calls are its threads' own
   observe::RefillLedger refills;
+  observe::EventBatches files;  ///< to those that follow
   std::optional<observe::VcdTrace> vcd;
   std::optional<observe::CsvTrace> csv;
   std::optional<observe::Transcript> transcript;
@@ -255,6 +258,7 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
     options.on_end(*platform.guest().workload());
   platform.close();
   observers.sanitizer.check_teardown(end);
+  observers.files.pass_on();
   result.metrics = observers.metrics.values();
   for (auto& metric : observers.refills.values()) result.metrics.push_back(std::move(metric));
   for (auto& metric : observers.blame.values()) result.metrics.push_back(std::move(metric));

@@ -31,6 +31,7 @@ struct SimulationOptions {
   std::filesystem::path csv;                                    ///< likewise observe::CsvTrace
   std::filesystem::path log;                                    ///< where the human log of every event goes; empty: none
   bool transcript = false;                                     ///< observe::Transcript's text is wanted
+  bool blame = true;                                           ///< blame and refill ledger; off to measure their cost
   std::function<void(const SimulationProgress&)> on_progress;  ///< now and then, at most a few times a second
   std::function<void(const guest::Workload&)> on_end;           ///< told of the workload when it has finished
   std::vector<trace::Sink*> sinks;                             ///< further observers, told last; they outlive the run

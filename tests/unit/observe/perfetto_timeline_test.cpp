@@ -307,6 +307,7 @@ TEST_CASE("counters: in flight, flush queue, IOTLB hits, pinned pages") {
     t.on_event(Time::us(107), trace::FlushQueueFlushed{Time::us(106).ps(), 3, 0, trace::FlushCause::full, 0});
     t.on_event(Time::us(110), trace::PagesPinned{512, 512});
     t.on_event(Time::us(111), trace::PagesUnpinned{12, 500});
+    t.on_event(Time::us(112), trace::PagesUnpinned{10, 490});
     for (std::uint64_t i = 0; i < 2000; ++i) {
       const std::uint32_t hit = i < 1000 ? i % 4 != 0 : 1;
       t.on_event(Time::us(200 + i), trace::DmaBurst{0, 0, 64, Time::us(200 + i).ps(), 0, 0, 0, hit, 0, 0});
@@ -315,8 +316,30 @@ TEST_CASE("counters: in flight, flush queue, IOTLB hits, pinned pages") {
   CHECK(trace.samples_of("I/O in flight (count)") == Samples{{0, 1}, {90'000, 0}});
   CHECK(trace.samples_of("flush queue, domain 3: pending (entries)") ==
         Samples{{100'000, 1}, {101'000, 2}, {105'000, 3}, {106'000, 1}, {107'000, 0}});
-  CHECK(trace.samples_of("pinned memory (4 KiB pages)") == Samples{{110'000, 512}, {111'000, 500}});
+  CHECK(trace.samples_of("pinned memory (4 KiB pages)") == Samples{{110'000, 512}, {210'000, 490}});  // each 100 us
   CHECK(trace.samples_of("IOTLB hits per 1000 lookups") == Samples{{1'199'000, 750}, {2'199'000, 1000}});
+}
+
+TEST_CASE("what is 0 nearly always is shown where it is not") {
+  const auto trace = draw({}, [](PerfettoTimeline& t) {
+    for (const std::uint32_t status : {0u, 5u}) {
+      t.on_event(Time::us(1 + status), trace::IoCompleted{1, 0, status});
+      t.on_event(Time::us(1 + status), trace::CommandCompleted{0, 1, 7, status});
+      t.on_event(Time::us(1 + status),
+                 trace::DmaBurst{0, 0, 64, Time::us(1 + status).ps(), 0, 0, 0, 0, 2 * status, status / 5});
+    }
+  });
+  const auto shows = [](const auto& events, const char* what) {
+    std::vector<std::size_t> shown;
+    for (const auto& event : events) shown.push_back(event.annotations.count(what));
+    return shown;
+  };
+  const std::vector<std::size_t> second_only = {0, 1};
+  CHECK(shows(trace.instants("complete"), "status") == second_only);
+  CHECK(shows(trace.instants("post completion"), "NVMe status") == second_only);
+  CHECK(shows(trace.slices_on("DMA"), "page-walk reads") == second_only);
+  CHECK(shows(trace.slices_on("DMA"), "entries evicted") == second_only);
+  CHECK(shows(trace.slices_on("DMA"), "IOTLB hit") == std::vector<std::size_t>{1, 1});
 }
 
 TEST_CASE("tracks hang under their process and carry the caller's names") {

@@ -31,6 +31,7 @@ void Vcpu::execute() {
   } catch (...) {
     fail_simulation(std::current_exception());
   }
+  meet_kernel_again();
 }
 
 void Vcpu::sync() {

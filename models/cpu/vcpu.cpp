@@ -5,78 +5,46 @@
 
 namespace gnomon {
 
-namespace {
-constexpr std::size_t stack_bytes = 256 * 1024;  // interrupt on top of driver on top of hypervisor, with room
-}
-
 Vcpu::Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& config, bool virtualised,
            trace::Tracer& tracer, std::uint64_t& activations)
     : sc_module(name), id_(id), config_(config), virtualised_(virtualised), tracer_(tracer), activations_(activations) {
-  using SC_CURRENT_USER_MODULE = Vcpu;
   interrupts.register_b_transport(this, &Vcpu::on_interrupt);
-  SC_THREAD(execute);
-  set_stack_size(stack_bytes);
   access_.requester().processor = this;
   pending_.reserve(16);
 }
 
 void Vcpu::execute() {
-  process_resumed();
-  ++activations_;
-  try {
-    program_();
-    meet_kernel();  // nobody else may find this process's lead
-  } catch (const sc_core::sc_unwind_exception&) {
-    throw;  // the kernel's own: it ends the process
-  } catch (...) {
-    fail_simulation(std::current_exception());
-  }
-  meet_kernel_again();
+  program_();
+  sync();
 }
 
 void Vcpu::sync() {
   if (ahead_ == Time{}) return;
   const Time target = now();  // throws where the sum would leave the range of simulated time
   ahead_ = Time{};
-  if (!advance_to(target)) wait_until(target);
+  thread_.wait_until(target);
 }
 
 void Vcpu::meet_kernel() {
   sync();
-  if (detail::run_ahead != Time{}) wait_until(global_time());
-}
-
-void Vcpu::wait_until(Time at) {
-  wait_until_kernel(at);
-  process_resumed();
-  ++activations_;
-}
-
-void Vcpu::wait_for(sc_core::sc_event& event) {
-  meet_kernel_again();
-  wait(event);
-  process_resumed();
-  ++activations_;
+  thread_.meet_kernel();
 }
 
 void Vcpu::park() {
   sync();
-  while (unpark_at_ == Time::max() && take_next_step(Time::max())) {
-  }
   if (unpark_at_ == Time::max()) {
     parked_ = true;
-    wait_for(resumed_);
+    thread_.wait();
     parked_ = false;
   } else if (unpark_at_ > global_time()) {
-    ahead_ = unpark_at_ - global_time();
-    sync();
+    thread_.wait_until(unpark_at_);
   }
   unpark_at_ = Time::max();
 }
 
 void Vcpu::unpark(Time at) {
   unpark_at_ = at;
-  if (parked_) notify_at(resumed_, at);
+  if (parked_) thread_.wake_at(at);
 }
 
 void Vcpu::write_mmio(Gpa address, std::uint64_t value, unsigned bytes) {
@@ -103,11 +71,9 @@ void Vcpu::halt() {
   sync();
   const Time began = global_time();
   while (!interrupt_pending()) {
-    const Time at = earliest_interrupt();  // one under way; an earlier message may still arrive
-    if (take_next_step(at) || (at != Time::max() && advance_to(at))) continue;
-    if (at != Time::max()) notify_at(interrupted_, at);
+    thread_.wake_at(earliest_interrupt());  // one under way; an earlier message may still arrive
     halted_ = true;
-    wait_for(interrupted_);
+    thread_.wait();
     halted_ = false;
   }
   if (!virtualised_) {
@@ -156,8 +122,7 @@ unsigned Vcpu::acknowledge_interrupt() {
 }
 
 void Vcpu::exit(trace::ExitReason reason, Time cost) {
-  sync();
-  const Time began = global_time();
+  const Time began = now();
   spend(cost);
   sync();
   tracer_.emit(global_time(), trace::VmExit{began.ps(), id_, reason});
@@ -199,7 +164,7 @@ void Vcpu::raise(unsigned vector, Time at) {
   } else {
     pending_.push_back({at, vector});
   }
-  if (halted_) notify_at(interrupted_, std::max(at, global_time()));
+  if (halted_) thread_.wake_at(at);
 }
 
 }  // namespace gnomon

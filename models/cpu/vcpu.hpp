@@ -10,19 +10,21 @@
 
 #include "models/cpu/config.hpp"
 #include "models/cpu/core/processor.hpp"
+#include "models/fabric/calendar.hpp"
 #include "models/fabric/payload.hpp"
 #include "models/trace/tracer.hpp"
 
 namespace gnomon {
 
-/// Executes a program as a process, on a clock of its own that meets global time at sync() only.
+/// Executes a program as a software thread, on a clock of its own that meets global time at sync() only.
 class Vcpu final : public sc_core::sc_module, public Processor {
  public:
   tlm_utils::simple_initiator_socket<Vcpu> mmio{"mmio"};              ///< loads and stores to devices
   tlm_utils::simple_initiator_socket<Vcpu> interprocessor{"ipi"};     ///< interrupts to other CPUs
   tlm_utils::simple_target_socket<Vcpu> interrupts{"interrupts"};     ///< message-signalled interrupts for this CPU
 
-  /// `virtualised`: interrupts, halts and timers exit to KVM. `activations` counts this module's process activations.
+  /// `virtualised`: interrupts, halts and timers exit to KVM. `activations` counts switches to this CPU's
+  /// thread and its timer's steps.
   Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& config, bool virtualised,
        trace::Tracer& tracer, std::uint64_t& activations);
 
@@ -49,14 +51,12 @@ class Vcpu final : public sc_core::sc_module, public Processor {
   bool halted() const { return halted_; }
 
  private:
+  void execute();
   struct Pending {
     Time at;
     unsigned vector;
   };
 
-  void execute();
-  void wait_until(Time at);
-  void wait_for(sc_core::sc_event& event);
   void timer_expired();
   void on_interrupt(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void raise(unsigned vector, Time at);
@@ -73,8 +73,7 @@ class Vcpu final : public sc_core::sc_module, public Processor {
   Transaction message_;
   Time ahead_;
   std::vector<Pending> pending_;
-  sc_core::sc_event interrupted_{"interrupted"};
-  sc_core::sc_event resumed_{"resumed"};
+  SoftwareThread thread_{[this] { execute(); }, activations_};
   TimedStep timer_{[this] { timer_expired(); }};
   Time unpark_at_ = Time::max();
   bool parked_ = false;

@@ -22,35 +22,46 @@ class Calendar {
   }
 
   void add(TimedStep& step, Time due) {
+    if (step.due_ != Time::max()) remove(step);
     step.due_ = std::max(due, global_time());
-    step.entry_ = ++entries_;
-    heap_.push_back({step.due_, step.entry_, &step});
-    std::push_heap(heap_.begin(), heap_.end(), later);
+    step.number_ = ++numbers_ | (step.thread_ == nullptr ? 0 : threads_last);
+    const Entry entry = entry_of(step);
+    // Nearly all are due soon.
+    auto place = entries_.end();
+    for (int near = 16; near > 0 && place != entries_.begin() && later(entry, place[-1]); --near) --place;
+    if (place != entries_.begin() && later(entry, place[-1]))
+      place = std::upper_bound(entries_.begin(), place, entry, later);
+    entries_.insert(place, entry);
   }
-  void forget(const TimedStep& step) {
-    std::erase_if(heap_, [&](const Entry& entry) { return entry.step == &step; });
-    std::make_heap(heap_.begin(), heap_.end(), later);
-  }
-
-  bool take_next(Time limit) {
-    const Time due = next_due();
-    if (due > limit || !may_be_at(due)) return false;
-    take();
-    return true;
+  void remove(TimedStep& step) {
+    entries_.erase(std::lower_bound(entries_.begin(), entries_.end(), entry_of(step), later));
+    step.due_ = Time::max();
   }
 
+  /// Takes devices' steps until a thread's turn comes: whose. None where a process of the kernel's is due before.
+  SoftwareThread* next_turn() {
+    while (!entries_.empty() && may_be_at(entries_.back().at)) {
+      if (SoftwareThread* thread = take()) return thread;
+    }
+    return nullptr;
+  }
+
+  /// The same, for a thread whose turn is at `target` if nobody else's is.
   bool advance(Time target) {
-    while (next_due() <= target) {
-      if (!take_next(target)) return false;
+    while (!entries_.empty() && entries_.back().at <= target) {
+      if (entries_.back().step->thread_ != nullptr || !may_be_at(entries_.back().at)) return false;
+      take();
     }
     if (!may_be_at(target)) return false;
     detail::run_ahead = target - kernel_time();
     return true;
   }
 
+  void meet_kernel() { meeting_ = true; }
+
   void tell_kernel() {
     if (alarm_ == nullptr) return;
-    const Time next = next_due();
+    const Time next = entries_.empty() ? Time::max() : entries_.back().at;
     if (next == alarm_for_) return;
     if (next > alarm_for_) alarm_->event.cancel();
     if (next != Time::max()) alarm_->event.notify(to_sc(next - kernel_time()));
@@ -60,9 +71,11 @@ class Calendar {
  private:
   struct Entry {
     Time at;
-    std::uint64_t number;
+    std::uint64_t number;  // in the order they were asked for
     TimedStep* step;
   };
+  static constexpr std::uint64_t threads_last = std::uint64_t{1} << 63;
+  static Entry entry_of(TimedStep& step) { return {step.due_, step.number_, &step}; }
   static bool later(const Entry& x, const Entry& y) { return x.at != y.at ? x.at > y.at : x.number > y.number; }
 
   struct Alarm : sc_core::sc_module {
@@ -82,39 +95,35 @@ class Calendar {
   void woken() {
     process_resumed();
     alarm_for_ = Time::max();
+    meeting_ = false;
     try {
-      while (next_due() <= kernel_time() && !detail::pausing) take();
-      while (take_next(Time::max())) {
-      }
+      while (!entries_.empty() && entries_.back().at <= kernel_time() && !detail::pausing) go_on(take());
+      while (SoftwareThread* thread = next_turn()) go_on(thread);
     } catch (...) {
       fail_simulation(std::current_exception());
     }
     meet_kernel_again();
   }
 
-  /// Of the first entry that counts; a step that was cancelled, or asked for earlier, has left one that does not.
-  Time next_due() {
-    while (!heap_.empty() && heap_.front().step->entry_ != heap_.front().number) drop_first();
-    return heap_.empty() ? Time::max() : heap_.front().at;
+  static void go_on(SoftwareThread* thread) {
+    if (thread != nullptr) thread->context_.switch_to();
   }
-  void drop_first() {
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    heap_.pop_back();
-  }
-  /// next_due() has been asked.
-  void take() {
-    const Entry next = heap_.front();
-    drop_first();
-    next.step->due_ = Time::max();
-    next.step->entry_ = 0;
-    detail::run_ahead = next.at - kernel_time();
+
+  /// The first step, or tells whose turn it is.
+  SoftwareThread* take() {
+    TimedStep& step = *entries_.back().step;
+    entries_.pop_back();
+    detail::run_ahead = step.due_ - kernel_time();
+    step.due_ = Time::max();
     activated();
-    next.step->take_();
+    if (step.thread_ != nullptr) return step.thread_;
+    step.take_();
+    return nullptr;
   }
 
   /// Nobody but this calendar is due at or before `at`.
   bool may_be_at(Time at) {
-    if (detail::pausing || at - kernel_time() >= longest_run_ahead) return false;
+    if (detail::pausing || meeting_ || at - kernel_time() >= longest_run_ahead) return false;
     if (at < detail::quiet_until) return true;
     if (alarm_for_ <= at) {  // what the kernel would answer is this calendar's own
       alarm_->event.cancel();
@@ -124,8 +133,9 @@ class Calendar {
     return at < detail::quiet_until;
   }
 
-  std::vector<Entry> heap_;
-  std::uint64_t entries_ = 0;
+  std::vector<Entry> entries_;  // the next one last
+  std::uint64_t numbers_ = 0;
+  bool meeting_ = false;
   Alarm* alarm_ = nullptr;
   Time alarm_for_ = Time::max();  // when the kernel will wake it
 };
@@ -137,8 +147,11 @@ constinit Calendar calendar;  // one a process, as the kernel's queue is
 TimedStep::TimedStep(std::function<void()> take) : take_(std::move(take)) {
   calendar.open();
 }
+TimedStep::TimedStep(SoftwareThread& thread) : thread_(&thread) {
+  calendar.open();
+}
 TimedStep::~TimedStep() {
-  calendar.forget(*this);
+  cancel();
 }
 
 void TimedStep::at(Time due) {
@@ -146,16 +159,46 @@ void TimedStep::at(Time due) {
 }
 
 void TimedStep::cancel() {
-  due_ = Time::max();
-  entry_ = 0;
+  if (due_ != Time::max()) calendar.remove(*this);
 }
 
-bool take_next_step(Time limit) {
-  return calendar.take_next(limit);
+SoftwareThread::SoftwareThread(std::function<void()> run, std::uint64_t& switches)
+    : run_(std::move(run)), switches_(switches) {
+  turn_.at(Time{});
 }
 
-bool advance_to(Time target) {
-  return calendar.advance(target);
+Context& SoftwareThread::execute() {
+  ++switches_;
+  try {
+    run_();
+    meet_kernel();  // nobody else may find this thread's lead
+  } catch (...) {
+    fail_simulation(std::current_exception());
+  }
+  return Context::process();
+}
+
+void SoftwareThread::leave_to(Context& next) {
+  next.switch_to();
+  ++switches_;
+}
+
+void SoftwareThread::wait() {
+  SoftwareThread* const next = calendar.next_turn();
+  if (next != this) leave_to(next != nullptr ? next->context_ : Context::process());
+}
+
+void SoftwareThread::wait_until(Time at) {
+  if (calendar.advance(at)) return;
+  wake_at(at);
+  wait();
+}
+
+void SoftwareThread::meet_kernel() {
+  if (global_time() == kernel_time()) return;
+  wake_at(global_time());
+  calendar.meet_kernel();
+  leave_to(Context::process());
 }
 
 void meet_kernel_again() {

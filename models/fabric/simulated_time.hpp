@@ -33,11 +33,11 @@ inline void add_delay(sc_core::sc_time& delay, Time more) {
 inline constexpr std::uint32_t most_activations_at_an_instant = 1'000'000;
 
 namespace detail {
-/// The kernel's time, noted whenever a process of ours resumes: asking the kernel costs a call, hundreds of times
+/// The kernel's time, noted whenever a process resumes: asking the kernel costs a call, hundreds of times
 /// an I/O.
 inline Time kernel_time;
-/// How far the running process is beyond it, nothing being due in between (see Vcpu::sync). Zero whenever another
-/// process runs. Both are the kernel's own state, so to speak: one simulation a process.
+/// How far the calendar is beyond it, nothing of the kernel's being due in between. Zero whenever another process
+/// runs. Both are the kernel's own state, so to speak: one simulation a process.
 inline Time run_ahead;
 /// Where this is after kernel_time, no event is pending before it: every notification goes through notify_at() or
 /// wait_until_kernel(). Else it says nothing.
@@ -83,7 +83,7 @@ inline Time kernel_time() {
 inline Time global_time() {
   return kernel_time() + detail::run_ahead;
 }
-/// A process or a step of ours runs. Pauses the simulation where time stands still: sc_start() would never come
+/// A process, a thread or a step runs. Pauses the simulation where time stands still: sc_start() would never come
 /// back.
 inline void activated() {
   const Time now = global_time();
@@ -94,7 +94,7 @@ inline void activated() {
     pause_simulation();
   }
 }
-/// To be called first by every process of ours that the kernel has resumed or started.
+/// To be called first by every process that the kernel has resumed or started.
 inline void process_resumed() {
   detail::note_kernel_time();
   activated();
@@ -104,8 +104,7 @@ inline bool time_stands_still() {
   return detail::activations_at_this_instant >= most_activations_at_an_instant;
 }
 
-/// Notifies an event at `at` (>= global_time()). Processes of this platform notify and wait for times by these two
-/// only.
+/// Notifies an event of the kernel's at `at` (>= global_time()).
 inline void notify_at(sc_core::sc_event& event, Time at) {
   event.notify(to_sc(at - kernel_time()));
   detail::quiet_until = std::min(detail::quiet_until, at);

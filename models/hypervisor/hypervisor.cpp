@@ -96,7 +96,6 @@ void Hypervisor::write(std::uint32_t offset, std::uint64_t value, unsigned bytes
 
 void Hypervisor::on_trapped(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   Processor& vcpu = *requester_of(payload).processor;
-  vcpu.sync();
   emulated_ ? handle_register(vcpu, payload) : handle_kick(vcpu);
   delay = sc_core::SC_ZERO_TIME;
   payload.set_response_status(tlm::TLM_OK_RESPONSE);

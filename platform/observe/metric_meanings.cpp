@@ -178,7 +178,7 @@ const std::vector<MetricMeaning>& metric_meanings() {
       {"device.stray_refused", "bursts", "of those, what the IOMMU stopped"},
       {"sim.window_ns", "ns", "simulated time of the measured window"},
       {"sim.simulated_ns", "ns", "simulated time in all"},
-      {"sim.events", "activations", "activations of processes and timed steps"},
+      {"sim.events", "activations", "switches to software threads, and timed steps"},
       {"sim.trace_events", "events", "events of the trace"},
       {"sim.wall_s", "s", "how long the simulation took on this machine"},
       {"sim.cpu_s", "s", "CPU time it took, user and system"},

@@ -172,5 +172,115 @@ TEST_CASE("with steps in the calendar, a world is the one it is with processes o
   }
 }
 
+/// A software thread as a process of the kernel's own.
+class KernelThread final {
+ public:
+  explicit KernelThread(std::function<void()> run)
+      : script_(sc_core::sc_gen_unique_name("thread"), [run = std::move(run)](Script&) { run(); }) {}
+  void wait_until(Time at) { script_.wait_until(at); }
+  void wait() { script_.wait_for(woken_); }
+  void wake_at(Time at) { notify_at(woken_, at); }
+
+ private:
+  sc_core::sc_event woken_{sc_core::sc_gen_unique_name("woken")};
+  Script script_;
+};
+
+std::uint64_t switches = 0;
+
+/// Threads that wait for times and for each other: who went on when.
+template <class Thread>
+Times crowd(std::uint64_t seed) {
+  return isolated_list<Time>([seed] {
+    constexpr unsigned count = 5;
+    Times out;
+    std::vector<RandomStream> random;
+    std::vector<std::unique_ptr<Thread>> threads;
+    std::vector<bool> waits(count);
+    unsigned waiting = 0;
+    const auto live = [&](unsigned i) {
+      const auto note = [&] { out.insert(out.end(), {Time::ps(i), global_time()}); };
+      while (global_time() < Time::us(200)) {
+        threads[i]->wait_until(global_time() + Time::ps(1 + random[i].below(700'000)));
+        note();
+        if (random[i].below(4) == 0 && waiting + 1 < count) {
+          waits[i] = true, ++waiting;
+          threads[i]->wait();
+          waits[i] = false, --waiting;
+          note();
+        } else if (const auto other = random[i].below(count); waits[other]) {
+          threads[other]->wake_at(global_time() + Time::ps(1 + random[i].below(900'000)));
+        }
+      }
+    };
+    for (unsigned i = 0; i < count; ++i) {
+      random.emplace_back(seed, "thread " + std::to_string(i));
+      if constexpr (std::is_same_v<Thread, SoftwareThread>) {
+        threads.push_back(std::make_unique<SoftwareThread>([&, i] { live(i); }, switches));
+      } else {
+        threads.push_back(std::make_unique<Thread>([&, i] { live(i); }));
+      }
+    }
+    run_simulation();
+    return out;
+  });
+}
+
+TEST_CASE("software threads go on when threads of the kernel would") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    INFO("seed " << seed);
+    const Times ours = crowd<SoftwareThread>(seed);
+    CHECK(ours.size() > 1000);
+    CHECK(ours == crowd<KernelThread>(seed));
+  }
+}
+
+TEST_CASE("at one instant, steps come first, then threads, in the order in which they asked") {
+  const Times t = isolated_list<Time>([] {
+    Times out;
+    const auto note = [&out](std::uint64_t who) { out.insert(out.end(), {Time::ps(who), global_time()}); };
+    const auto waits = [&note](std::unique_ptr<SoftwareThread>& self, std::uint64_t who, Time asks) {
+      return [&note, &self, who, asks] {
+        self->wait_until(asks);
+        self->wait_until(Time::ns(9));
+        note(who);
+      };
+    };
+    std::unique_ptr<SoftwareThread> late, early;
+    late = std::make_unique<SoftwareThread>(waits(late, 1, Time::ns(5)), switches);
+    early = std::make_unique<SoftwareThread>(waits(early, 2, Time::ns(4)), switches);
+    TimedStep step([&note] { note(3); });
+    TimedStep asks_late([&step] { step.at(Time::ns(9)); });
+    asks_late.at(Time::ns(7));
+    run_simulation();
+    return out;
+  });
+  CHECK(t == Times{Time::ps(3), Time::ns(9), Time::ps(2), Time::ns(9), Time::ps(1), Time::ns(9)});
+}
+
+TEST_CASE("what a software thread throws and catches stays on its stack") {
+  const Times t = isolated_list<Time>([] {
+    Times out;
+    std::unique_ptr<SoftwareThread> one, two;
+    const auto tries = [&out](std::unique_ptr<SoftwareThread>& self, Time at) {
+      return [&out, &self, at] {
+        for (int i = 1; i <= 3; ++i) {
+          try {
+            self->wait_until(at * i);
+            throw at;
+          } catch (Time caught) {
+            out.push_back(caught);
+          }
+        }
+      };
+    };
+    one = std::make_unique<SoftwareThread>(tries(one, Time::ns(20)), switches);
+    two = std::make_unique<SoftwareThread>(tries(two, Time::ns(21)), switches);
+    run_simulation();
+    return out;
+  });
+  CHECK(t == Times{Time::ns(20), Time::ns(21), Time::ns(20), Time::ns(21), Time::ns(20), Time::ns(21)});
+}
+
 }  // namespace
 }  // namespace gnomon::test

@@ -76,9 +76,8 @@ TEST_CASE("beside nobody, a processor runs ahead without a context switch; besid
           if (somebody) b.script([](Script& s) { s.wait_until(Time::us(20)); });
         })[0];
   };
-  CHECK(activations(false).ps() ==
-        3);  // both programs' start, and the first sync, which the second start was due at
-  CHECK(activations(true).ps() == 4);
+  CHECK(activations(false).ps() == 3);  // both programs' start; the first sync, before which the second start was due
+  CHECK(activations(true).ps() == 5);   // the kernel's turn, and the script's at the same instant
 }
 
 TEST_CASE("what comes from outside at an instant has happened for a sync that reaches it") {

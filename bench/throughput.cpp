@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gnomon_bench [ROUNDS [TEXT]]: simulated I/Os per CPU-second, process activations and bytes allocated per I/O, and
-// how they grow with time simulated, vCPUs and drives; what a timeline costs. TEXT chooses the rows whose names
-// have it. Each run is a process of its own. A round runs every row of a table once; medians over the rounds are
+// how they grow with time simulated, vCPUs and drives; what a timeline costs. TEXT chooses the rows
+// whose names, or whose table's, have it. Each run is a process of its own. A round runs every row of a table once; medians over the rounds are
 // printed.
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -172,8 +172,8 @@ std::vector<std::vector<Measured>> run_all(const std::vector<Row>& rows, unsigne
   return out;
 }
 
-void print(const std::vector<Row>& rows, const std::vector<std::vector<Measured>>& measured, double bare) {
-  fmt::print("{:<32} {:>9} {:>9} {:>12} {:>9} {:>9} {:>9} {:>10} {:>8}\n", "", "I/Os", "CPU s", "I/O per CPU s",
+void print(const std::string& table, const std::vector<Row>& rows, const std::vector<std::vector<Measured>>& measured, double bare) {
+  fmt::print("{:<32} {:>9} {:>9} {:>12} {:>9} {:>9} {:>9} {:>10} {:>8}\n", table, "I/Os", "CPU s", "I/O per CPU s",
              "act./I/O", "events/IO", "bytes/IO", "x bare", "MiB");
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Measured& m = measured[i].front();  // but for time and memory, every round is the same
@@ -183,7 +183,8 @@ void print(const std::vector<Row>& rows, const std::vector<std::vector<Measured>
                cpu_s / (bare * m.activations), median(measured[i], [](const Measured& s) { return s.rss_mib; }));
   }
   for (std::size_t i = 1; i < rows.size(); ++i) {
-    if (!rows[i].name.starts_with(rows[i - 1].name + ", ")) continue;  // above it: the run without
+    if (rows[i].blame == rows[i - 1].blame && rows[i].timeline == rows[i - 1].timeline) continue;
+    if (!rows[i].blame) continue;  // the next scenario
     std::vector<double> ratios;
     for (std::size_t round = 0; round < measured[i].size(); ++round)
       ratios.push_back(measured[i][round].cpu_s / measured[i - 1][round].cpu_s);
@@ -214,7 +215,12 @@ std::function<void(scenario::Configuration&)> drives(unsigned count) {
   };
 }
 
-std::vector<std::vector<Row>> tables() {
+struct Table {
+  std::string name;
+  std::vector<Row> rows;
+};
+
+std::vector<Table> tables() {
   std::vector<Row> policies, time, vcpus, devices, observers;
   for (const char* v : {"host", "noviommu", "lazy-sq-map", "lazy-mq-map", "strict-map", "strict"}) {
     policies.push_back({fmt::format("4 KiB {}", v), page, v, length("1s")});
@@ -232,13 +238,17 @@ std::vector<std::vector<Row>> tables() {
         {fmt::format("4 KiB lazy-mq-map, {} drives", n), page, "lazy-mq-map", length("200ms"), drives(n)});
   }
   const auto observed = [&](const std::string& name, const std::string& scenario, const char* variant) {
-    observers.push_back({name, scenario, variant, length("1s"), {}, false, false});
+    observers.push_back({name + ", neither", scenario, variant, length("1s"), {}, false, false});
     observers.push_back({name + ", blame", scenario, variant, length("1s")});
     observers.push_back({name + ", blame, timeline", scenario, variant, length("1s"), {}, true});
   };
   for (const char* v : {"strict", "strict-map", "lazy-mq-map"}) observed(fmt::format("4 KiB {}", v), page, v);
   for (const char* v : {"strict", "strict-map"}) observed(fmt::format("64 KiB {}", v), multi, v);
-  return {policies, time, vcpus, devices, observers};
+  return {{"flush policies", policies},
+          {"growth with time", time},
+          {"growth with vCPUs", vcpus},
+          {"growth with drives", devices},
+          {"observers", observers}};
 }
 
 }  // namespace
@@ -249,8 +259,9 @@ int main(int argc, char** argv) {
   const std::string chosen = argc > 2 ? argv[2] : "";
   const double bare = bare_per_activation();
   fmt::print("bare SystemC kernel: {:.1f} million timed thread wake-ups a CPU-second\n\n", 1e-6 / bare);
-  for (std::vector<Row> rows : tables()) {
-    std::erase_if(rows, [&](const Row& row) { return row.name.find(chosen) == std::string::npos; });
-    if (!rows.empty()) print(rows, run_all(rows, rounds), bare);
+  for (auto& [name, rows] : tables()) {
+    if (name.find(chosen) == std::string::npos)
+      std::erase_if(rows, [&](const Row& row) { return row.name.find(chosen) == std::string::npos; });
+    if (!rows.empty()) print(name, rows, run_all(rows, rounds), bare);
   }
 }

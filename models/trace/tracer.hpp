@@ -32,6 +32,12 @@ class Sink {
   virtual KindSet wants() const { return KindSet{}.set(); }
   /// `at` never decreases from one call to the next, within one run.
   virtual void on_event(Time at, const Event& event) = 0;
+
+  /// What is called for events of a kind that it wants, in place of on_event().
+  using Handler = void (*)(Sink& sink, Time at, const Event& event);
+  virtual Handler handler(std::size_t /*kind*/) const {
+    return [](Sink& sink, Time at, const Event& event) { sink.on_event(at, event); };
+  }
 };
 
 /// Fans events out to its sinks, in the order the sinks were added. Sinks must outlive the tracer's use.
@@ -40,20 +46,24 @@ class Tracer {
   void add(Sink& sink) {
     const KindSet wanted = sink.wants();
     for (std::size_t kind = 0; kind < event_kinds; ++kind) {
-      if (wanted.test(kind)) sinks_[kind].push_back(&sink);
+      if (wanted.test(kind)) listeners_[kind].push_back({&sink, sink.handler(kind)});
     }
   }
 
   /// `at`: global simulated time. A processor that runs ahead of it must sync before it emits.
   void emit(Time at, const Event& event) {
     ++events_;
-    for (Sink* sink : sinks_[event.index()]) sink->on_event(at, event);
+    for (const Listener& listener : listeners_[event.index()]) listener.handler(*listener.sink, at, event);
   }
 
   std::uint64_t events() const { return events_; }
 
  private:
-  std::array<std::vector<Sink*>, event_kinds> sinks_;  // by kind
+  struct Listener {
+    Sink* sink;
+    Sink::Handler handler;
+  };
+  std::array<std::vector<Listener>, event_kinds> listeners_;  // by kind
   std::uint64_t events_ = 0;
 };
 

@@ -2,6 +2,7 @@
 #include "platform/observe/blame.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace gnomon::observe {
 
@@ -45,18 +46,8 @@ const char* cause_name(Cause cause) {
   return cause_names[static_cast<std::size_t>(cause)];
 }
 
-Blame::Blame() : index_(first_index, none), invalidating_(most_waiting) {}
-
-trace::KindSet Blame::wants() const {
-  using namespace trace;
-  return kinds<WindowOpened, WindowClosed, IoSubmitted, IoDispatched, CommandTimes, IoCompleted, IoReaped, VmExit,
-               CpuSpan, LockAcquired, LockReleased, InterruptTaken, GuestKick, SyncDone, IoThreadWoken,
-               InvalidationSubmitted, InvalidationWaitDone>();
-}
-
-void Blame::on_event(Time at, const trace::Event& event) {
-  std::visit([&](const auto& e) { on(at.ps(), e); }, event);
-}
+Blame::Blame(std::optional<std::uint32_t> big_lock)
+    : big_lock_(big_lock), index_(first_index, none), invalidating_(most_waiting) {}
 
 // ---- processors
 // ------------------------------------------------------------------------------------------------------
@@ -70,7 +61,7 @@ void Blame::set_mark(std::uint32_t id, std::uint32_t on, std::uint64_t now) {
   Mark& mark = mark_of(id);
   if (mark.open) forget_mark(mark, id);
   Cpu& c = cpu(on);
-  mark = {c.account.sums().both(), now, on, none, c.account.settled() < now};
+  mark = {c.account.sums().both, now, on, none, c.account.settled() < now};
   if (!mark.open) return;
   mark.next = c.first_mark;
   c.first_mark = id;
@@ -84,15 +75,11 @@ void Blame::forget_mark(Mark& mark, std::uint32_t id) {
 }
 
 /// Marks at instants that are settled now get their share of what the stretch was made of.
-void Blame::settle_marks(Cpu& c, const WorkSums& before, std::uint64_t from) {
-  const bool interrupt = c.account.in_interrupt;
-  const WorkSums did = c.account.sums() - before;
-  const WorkTimes& times = interrupt ? did.interrupt : did.thread;
-  const std::uint64_t length = c.account.settled() - from;
+void Blame::settle_marks(Cpu& c, const WorkTimes& did, std::uint64_t length) {
   std::uint32_t* link = &c.first_mark;
   while (*link != none) {
     Mark& mark = mark_of(*link);
-    mark.base = c.account.sums().both();
+    mark.base = c.account.sums().both;
     if (mark.at > c.account.settled()) {
       link = &mark.next;
       continue;
@@ -102,11 +89,10 @@ void Blame::settle_marks(Cpu& c, const WorkSums& before, std::uint64_t from) {
     std::size_t largest = 0;
     const std::uint64_t all_after = after;
     for (std::size_t w = 0; w < works; ++w) {
-      if (times[w] == 0) continue;
-      if (times[w] > times[largest]) largest = w;
+      if (did[w] == 0) continue;
+      if (did[w] > did[largest]) largest = w;
       const std::uint64_t share =
-          times[w] == length ? all_after
-                             : static_cast<std::uint64_t>(static_cast<Wide>(times[w]) * all_after / length);
+          did[w] == length ? all_after : static_cast<std::uint64_t>(static_cast<Wide>(did[w]) * all_after / length);
       mark.base[w] -= share;
       after -= share;
     }
@@ -120,17 +106,18 @@ void Blame::settle(Cpu& c, std::uint64_t now, Work outer) {
   const std::uint64_t from = c.account.settled();
   if (now <= from) return;
   if (c.first_mark == none) return c.account.settle(now, outer);
-  const WorkSums before = c.account.sums();
+  const WorkTimes before = c.account.sums().both;
   c.account.settle(now, outer);
-  settle_marks(c, before, from);
+  settle_marks(c, c.account.sums().both - before, now - from);
 }
 
 void Blame::milestone(Cpu& c, std::uint64_t now) {
-  c.milestone = c.account.sums().both();
+  c.milestone = c.account.sums().both;
   c.milestone_at = now;
 }
 
-void Blame::on(std::uint64_t now, const trace::VmExit& e) {
+void Blame::on(Time at, const trace::VmExit& e) {
+  const std::uint64_t now = at.ps();
   Cpu& c = cpu(e.cpu);
   settle(c, std::min(e.began_ps, now), Work::guest);
   auto outer = Work::exit;
@@ -139,7 +126,8 @@ void Blame::on(std::uint64_t now, const trace::VmExit& e) {
   settle(c, now, outer);
 }
 
-void Blame::on(std::uint64_t now, const trace::CpuSpan& e) {
+void Blame::on(Time at, const trace::CpuSpan& e) {
+  const std::uint64_t now = at.ps();
   Cpu& c = cpu(e.cpu);
   settle(c, now, e.activity == trace::Activity::idle ? Work::idle : Work::guest);
   if (e.activity == trace::Activity::softirq) c.account.thread_was_softirq();
@@ -149,34 +137,40 @@ void Blame::on(std::uint64_t now, const trace::CpuSpan& e) {
   c.account.note_thread();
 }
 
-void Blame::on(std::uint64_t now, const trace::InterruptTaken& e) {
+void Blame::on(Time at, const trace::InterruptTaken& e) {
+  const std::uint64_t now = at.ps();
   Cpu& c = cpu(e.cpu);
   settle(c, now, Work::guest);
   c.account.in_interrupt = true;
   milestone(c, now);
 }
 
-void Blame::on(std::uint64_t now, const trace::LockAcquired& e) {
+void Blame::on(Time at, const trace::LockAcquired& e) {
+  const std::uint64_t now = at.ps();
   if (e.waited_ps == 0) return;
   cpu(e.cpu).account.waited(now - std::min(now, e.waited_ps), now);
   if (e.cpu == thread_) thread_lock_ += e.waited_ps;
 }
 
-void Blame::on(std::uint64_t now, const trace::LockReleased& e) {
+void Blame::on(Time at, const trace::LockReleased& e) {
+  if (big_lock_ && e.lock != *big_lock_) return;
+  const std::uint64_t now = at.ps();
   cpu(e.cpu).account.held(now - std::min(now, e.held_ps), now);
 }
 
-void Blame::on(std::uint64_t, const trace::IoThreadWoken& e) {
+void Blame::on(Time, const trace::IoThreadWoken& e) {
   thread_ = e.thread;
 }
 
-void Blame::on(std::uint64_t now, const trace::InvalidationSubmitted& e) {
+void Blame::on(Time at, const trace::InvalidationSubmitted& e) {
+  const std::uint64_t now = at.ps();
   if (invalidating_count_ == most_waiting) return;
   invalidating_[(invalidating_first_ + invalidating_count_++) % most_waiting] = {e.cpu, now};
 }
 
 /// The queue is served in order: the wait that is done is the first's.
-void Blame::on(std::uint64_t now, const trace::InvalidationWaitDone&) {
+void Blame::on(Time at, const trace::InvalidationWaitDone&) {
+  const std::uint64_t now = at.ps();
   if (invalidating_count_ == 0) return;
   const auto [who, began] = invalidating_[invalidating_first_];
   invalidating_first_ = (invalidating_first_ + 1) % most_waiting;
@@ -185,7 +179,7 @@ void Blame::on(std::uint64_t now, const trace::InvalidationWaitDone&) {
   if (who == thread_) thread_invalidation_ += now - began;
 }
 
-void Blame::on(std::uint64_t, const trace::GuestKick& e) {
+void Blame::on(Time, const trace::GuestKick& e) {
   if (thread_ == none) return;
   Cpu& c = cpu(e.cpu);
   c.kicked_lock = thread_lock_;
@@ -193,7 +187,8 @@ void Blame::on(std::uint64_t, const trace::GuestKick& e) {
 }
 
 /// With a thread of the hypervisor serving the ring, the guest's CPU spins until it has.
-void Blame::on(std::uint64_t now, const trace::SyncDone& e) {
+void Blame::on(Time at, const trace::SyncDone& e) {
+  const std::uint64_t now = at.ps();
   if (thread_ == none) return;
   Cpu& c = cpu(e.cpu);
   settle(c, std::min(e.began_ps, now), Work::guest);
@@ -235,7 +230,6 @@ Blame::Io& Blame::make(std::uint64_t number) {
   io.posting.open = io.completion.open = false;
   io.posting.cpu = io.completion.cpu = none;
   io.parts = {};
-  io.run_queue = {};
   index_[number % index_.size()] = slot;
   return ios_[slot];
 }
@@ -250,22 +244,32 @@ void Blame::drop(Io& io) {
   free_ = slot;
 }
 
-Blame::Command& Blame::command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) {
-  if (device >= commands_.size()) commands_.resize(std::size_t{device} + 1);
-  auto& queues = commands_[device];
-  if (queue >= queues.size()) queues.resize(std::size_t{queue} + 1);
-  auto& commands = queues[queue];
-  if (command >= commands.size()) commands.resize(std::size_t{command} + 1);
-  return commands[command];
+Blame::Command& Blame::command(const CommandId& id) {
+  if (id.device >= commands_.size()) commands_.resize(std::size_t{id.device} + 1);
+  auto& queues = commands_[id.device];
+  if (id.queue >= queues.size()) queues.resize(std::size_t{id.queue} + 1);
+  auto& commands = queues[id.queue];
+  if (id.command >= commands.size()) commands.resize(std::size_t{id.command} + 1);
+  return commands[id.command];
+}
+
+/// The I/O is about to have another command's parts: those it has are its command's, if that one is still out. No
+/// command is once the I/O has completed.
+void Blame::set_parts_apart(const Io& io) {
+  Command& owner = command(io.command);
+  if (owner.io != io.number || owner.apart) return;
+  if (io.stage == Stage::completed) owner.io = 0;
+  owner.apart = true;
+  if (!owner.parts) owner.parts = std::make_unique<Parts>();
+  *owner.parts = io.parts;
 }
 
 void Blame::charge_own(Io& io, const WorkTimes& did, std::uint64_t length) {
   WorkTimes times = did;
   if (!fit(times, length, Work::guest)) ++misfits_;
   for (std::size_t w = 0; w < works; ++w) {
-    if (times[w] == 0) continue;
-    io.parts[static_cast<std::size_t>(own_cause[w])] += times[w];
-    if (own_cause[w] == Cause::run_queue) io.run_queue[w] += times[w];  // taken from it by an interrupt
+    io.parts.causes[static_cast<std::size_t>(own_cause[w])] += times[w];
+    if (own_cause[w] == Cause::run_queue) io.parts.run_queue[w] += times[w];  // taken from it by an interrupt
   }
 }
 
@@ -273,60 +277,79 @@ void Blame::charge_own(Io& io, const WorkTimes& did, std::uint64_t length) {
 void Blame::charge_wait(Io& io, const WorkTimes& did, std::uint64_t length, bool for_interrupt) {
   WorkTimes times = did;
   if (!fit(times, length, Work::guest)) ++misfits_;
-  for (std::size_t w = 0; w < works; ++w) {
-    if (times[w] == 0) continue;
-    const auto work = static_cast<Work>(w);
-    const bool interrupt = for_interrupt && (work == Work::idle || work == Work::interrupt);
-    io.parts[static_cast<std::size_t>(interrupt ? Cause::interrupt : Cause::run_queue)] += times[w];
-    if (!interrupt) io.run_queue[w] += times[w];
+  if (for_interrupt) {
+    for (const Work work : {Work::idle, Work::interrupt}) {
+      const std::uint64_t own = std::exchange(times[static_cast<std::size_t>(work)], 0);
+      io.parts.causes[static_cast<std::size_t>(Cause::interrupt)] += own;
+      length -= own;
+    }
   }
+  io.parts.causes[static_cast<std::size_t>(Cause::run_queue)] += length;
+  io.parts.run_queue += times;
 }
 
-void Blame::on(std::uint64_t now, const trace::IoSubmitted& e) {
+void Blame::on(Time at, const trace::IoSubmitted& e) {
+  const std::uint64_t now = at.ps();
   Cpu& c = cpu(e.cpu);
   settle(c, now, Work::guest);
   c.submitting = e.io;
   Io& io = make(e.io);
   io.cpu = e.cpu;
   io.submitted = io.dispatched = io.posted = now;
-  io.submission = c.account.sums();
+  io.submission_thread = c.account.sums().thread;
+  io.submission_interrupt = c.account.sums().interrupt;
 }
 
-void Blame::on(std::uint64_t now, const trace::IoDispatched& e) {
+void Blame::on(Time at, const trace::IoDispatched& e) {
+  const std::uint64_t now = at.ps();
   Cpu& c = cpu(e.cpu);
   settle(c, now, Work::guest);
-  Command& given = command(e.device, e.queue, e.command);
+  const CommandId id{e.device, e.queue, e.command};
+  Command& given = command(id);
   given.io = 0;
   Io* io = find(e.io);
   if (io == nullptr) return;
-  io->parts = {};  // a further command of the I/O: from the I/O's start again
-  io->run_queue = {};
+  if (io->stage != Stage::submitted) {  // a further command of the I/O: from the I/O's start again
+    set_parts_apart(*io);
+    io->parts = {};
+  }
   if (c.submitting == e.io && !c.account.in_interrupt && e.cpu == io->cpu) {
-    const WorkSums did = c.account.sums() - io->submission;
-    charge_own(*io, did.thread, now - io->submitted - std::min(sum_of(did.interrupt), now - io->submitted));
-    charge_wait(*io, did.interrupt, std::min(sum_of(did.interrupt), now - io->submitted), false);
+    const WorkTimes interrupted = c.account.sums().interrupt - io->submission_interrupt;
+    const std::uint64_t taken = std::min(sum_of(interrupted), now - io->submitted);
+    charge_own(*io, c.account.sums().thread - io->submission_thread, now - io->submitted - taken);
+    if (taken > 0) charge_wait(*io, interrupted, taken, false);
   } else {  // it waited for a free command
     const std::uint64_t began = std::max(c.milestone_at, io->submitted);
-    io->parts[static_cast<std::size_t>(Cause::queueing)] += began - io->submitted;
-    charge_own(*io, c.account.sums().both() - (began == c.milestone_at ? c.milestone : io->submission.both()),
-               now - began);
+    io->parts.causes[static_cast<std::size_t>(Cause::queueing)] += began - io->submitted;
+    WorkTimes before = c.milestone;
+    if (began != c.milestone_at) (before = io->submission_thread) += io->submission_interrupt;
+    charge_own(*io, c.account.sums().both - before, now - began);
     milestone(c, now);
   }
   io->stage = Stage::dispatched;
   io->dispatched = io->posted = now;
   io->queued = io->translation = io->media = 0;
-  given = {e.io, now, io->parts, io->run_queue};
+  io->command = id;
+  given.io = e.io;
+  given.dispatched = now;
+  given.apart = false;
 }
 
-void Blame::on(std::uint64_t now, const trace::CommandTimes& e) {
-  Command& done = command(e.device, e.queue, e.command);
+void Blame::on(Time at, const trace::CommandTimes& e) {
+  const std::uint64_t now = at.ps();
+  const CommandId id{e.device, e.queue, e.command};
+  Command& done = command(id);
   const std::uint64_t number = std::exchange(done.io, 0);
   Io* io = number == 0 ? nullptr : find(number);
   if (io == nullptr || io->stage == Stage::submitted || io->stage == Stage::completed) return;
+  if (!done.apart && io->command != id) return;  // of an I/O that had this number before
   io->stage = Stage::posted;
   io->dispatched = done.dispatched;  // the command the I/O had to wait for is the one that completes last
-  io->parts = done.parts;
-  io->run_queue = done.run_queue;
+  if (std::exchange(done.apart, false)) {
+    set_parts_apart(*io);
+    io->parts = *done.parts;
+    io->command = id;
+  }
   io->posted = now;
   io->queued = e.queued_ps;
   io->translation = e.translation_ps;
@@ -339,7 +362,7 @@ void Blame::device_stretch(Io& io) {
   const auto take = [&](Cause cause, std::uint64_t time) {
     if (time > left) ++misfits_;
     time = std::min(time, left);
-    io.parts[static_cast<std::size_t>(cause)] += time;
+    io.parts.causes[static_cast<std::size_t>(cause)] += time;
     left -= time;
   };
   take(Cause::media, io.media);
@@ -348,7 +371,8 @@ void Blame::device_stretch(Io& io) {
   take(Cause::pcie, left);
 }
 
-void Blame::on(std::uint64_t now, const trace::IoCompleted& e) {
+void Blame::on(Time at, const trace::IoCompleted& e) {
+  const std::uint64_t now = at.ps();
   Cpu& c = cpu(e.cpu);
   settle(c, now, Work::guest);
   if (Io* io = find(e.io); io != nullptr && io->stage != Stage::completed) {
@@ -363,11 +387,11 @@ void Blame::on(std::uint64_t now, const trace::IoCompleted& e) {
         waited[static_cast<std::size_t>(Work::guest)] = c.milestone_at - io->posted;
       }
       charge_wait(*io, waited, c.milestone_at - io->posted, true);
-      charge_own(*io, c.account.sums().both() - c.milestone, now - c.milestone_at);
+      charge_own(*io, c.account.sums().both - c.milestone, now - c.milestone_at);
     } else if (same_cpu) {
-      charge_own(*io, c.account.sums().both() - posted.base, now - io->posted);
+      charge_own(*io, c.account.sums().both - posted.base, now - io->posted);
     } else {
-      io->parts[static_cast<std::size_t>(Cause::guest_cpu)] += now - io->posted;
+      io->parts.causes[static_cast<std::size_t>(Cause::guest_cpu)] += now - io->posted;
     }
     io->stage = Stage::completed;
     io->completed = now;
@@ -376,7 +400,8 @@ void Blame::on(std::uint64_t now, const trace::IoCompleted& e) {
   milestone(c, now);
 }
 
-void Blame::on(std::uint64_t now, const trace::IoReaped& e) {
+void Blame::on(Time at, const trace::IoReaped& e) {
+  const std::uint64_t now = at.ps();
   Cpu& c = cpu(e.cpu);
   settle(c, now, Work::guest);
   c.submitting = 0;
@@ -391,16 +416,16 @@ void Blame::on(std::uint64_t now, const trace::IoReaped& e) {
   const bool known = completed && mark.cpu == e.cpu && !mark.open && mark.at == io->completed;
   WorkTimes waited{};
   if (known) {
-    waited = c.account.sums().both() - mark.base;
+    waited = c.account.sums().both - mark.base;
   } else {
     waited[static_cast<std::size_t>(Work::guest)] = now - io->completed;
   }
   charge_wait(*io, waited, now - io->completed, false);
-  last_ = {io->number, e.latency_ps, io->parts};
+  last_ = {io->number, e.latency_ps, io->parts.causes};
   if (open_ && e.status == 0) {
     ++count_;
-    for (std::size_t i = 0; i < causes; ++i) sums_[i] += io->parts[i];
-    for (std::size_t w = 0; w < works; ++w) run_queue_sums_[w] += io->run_queue[w];
+    for (std::size_t i = 0; i < causes; ++i) sums_[i] += io->parts.causes[i];
+    run_queue_sums_ += io->parts.run_queue;
   }
   drop(*io);
 }

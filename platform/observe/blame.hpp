@@ -4,12 +4,14 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "models/base/time.hpp"
-#include "models/trace/tracer.hpp"
+#include "models/trace/typed_sink.hpp"
 #include "platform/observe/cpu_account.hpp"
 
 namespace gnomon::observe {
@@ -37,7 +39,12 @@ using CauseTimes = std::array<std::uint64_t, causes>;
 /// CPU, until the command was given to the queue), device (until the command's completion was posted), waiting to
 /// be handled, handling (until IoCompleted), waiting to be reaped. Memory is for the I/Os in flight; nothing is
 /// allocated once as many were.
-class Blame final : public trace::Sink {
+class Blame final
+    : public trace::TypedSink<Blame, trace::WindowOpened, trace::WindowClosed, trace::IoSubmitted, trace::IoDispatched,
+                              trace::CommandTimes, trace::IoCompleted, trace::IoReaped, trace::VmExit, trace::CpuSpan,
+                              trace::LockAcquired, trace::LockReleased, trace::InterruptTaken, trace::GuestKick,
+                              trace::SyncDone, trace::IoThreadWoken, trace::InvalidationSubmitted,
+                              trace::InvalidationWaitDone> {
  public:
   /// Of one reaped I/O, ps: the parts sum to its latency.
   struct Split {
@@ -45,9 +52,25 @@ class Blame final : public trace::Sink {
     CauseTimes parts{};
   };
 
-  Blame();
-  trace::KindSet wants() const override;
-  void on_event(Time at, const trace::Event& event) override;
+  /// `big_lock`: of the hypervisor, whose holder within an exit does the hypervisor's work. Not known: any lock.
+  explicit Blame(std::optional<std::uint32_t> big_lock = {});
+  void on(Time at, const trace::IoSubmitted& e);
+  void on(Time at, const trace::IoDispatched& e);
+  void on(Time at, const trace::CommandTimes& e);
+  void on(Time at, const trace::IoCompleted& e);
+  void on(Time at, const trace::IoReaped& e);
+  void on(Time at, const trace::VmExit& e);
+  void on(Time at, const trace::CpuSpan& e);
+  void on(Time at, const trace::LockAcquired& e);
+  void on(Time at, const trace::LockReleased& e);
+  void on(Time at, const trace::InterruptTaken& e);
+  void on(Time at, const trace::GuestKick& e);
+  void on(Time at, const trace::SyncDone& e);
+  void on(Time at, const trace::IoThreadWoken& e);
+  void on(Time at, const trace::InvalidationSubmitted& e);
+  void on(Time at, const trace::InvalidationWaitDone& e);
+  void on(Time, const trace::WindowOpened&) { open_ = true; }
+  void on(Time, const trace::WindowClosed&) { open_ = false; }
 
   /// Means per I/O of the measured window that ended well: blame.<cause>_ns, the run queue as
   /// blame.run_queue_<work>_ns, by what the I/O's CPU did while it waited for it. They sum to the mean latency.
@@ -71,6 +94,14 @@ class Blame final : public trace::Sink {
     std::uint32_t next = none;  // in its CPU's list of marks to settle
     bool open = false;
   };
+  struct Parts {
+    CauseTimes causes{};
+    WorkTimes run_queue{};
+  };
+  struct CommandId {
+    std::uint32_t device = 0, queue = 0, command = 0;
+    bool operator==(const CommandId&) const = default;
+  };
   struct Io {
     std::uint64_t number = 0;  // 0: free
     std::uint64_t submitted = 0, dispatched = 0, posted = 0, completed = 0;
@@ -78,17 +109,17 @@ class Blame final : public trace::Sink {
     std::uint32_t cpu = 0;                                 // of the thread
     Stage stage = Stage::submitted;
     std::uint32_t next_free = none;
-    WorkSums submission;
+    WorkTimes submission_thread{}, submission_interrupt{};
     Mark posting, completion;
-    CauseTimes parts{};
-    WorkTimes run_queue{};
+    CommandId command;  // whose parts these are
+    Parts parts;
   };
-  /// A command on a queue, and its I/O's parts until it was given to it.
+  /// A command on a queue.
   struct Command {
     std::uint64_t io = 0;  // 0: free
     std::uint64_t dispatched = 0;
-    CauseTimes parts{};
-    WorkTimes run_queue{};
+    bool apart = false;  // its I/O has another's parts: those until this one was given to the queue are here
+    std::unique_ptr<Parts> parts;
   };
   struct Cpu {
     CpuAccount account;
@@ -98,32 +129,12 @@ class Blame final : public trace::Sink {
     std::uint64_t submitting = 0;                            // the I/O its thread is submitting
     std::uint64_t kicked_lock = 0, kicked_invalidation = 0;  // a host thread's waits at the last kick
   };
-  void on(std::uint64_t now, const trace::IoSubmitted& e);
-  void on(std::uint64_t now, const trace::IoDispatched& e);
-  void on(std::uint64_t now, const trace::CommandTimes& e);
-  void on(std::uint64_t now, const trace::IoCompleted& e);
-  void on(std::uint64_t now, const trace::IoReaped& e);
-  void on(std::uint64_t now, const trace::VmExit& e);
-  void on(std::uint64_t now, const trace::CpuSpan& e);
-  void on(std::uint64_t now, const trace::LockAcquired& e);
-  void on(std::uint64_t now, const trace::LockReleased& e);
-  void on(std::uint64_t now, const trace::InterruptTaken& e);
-  void on(std::uint64_t now, const trace::GuestKick& e);
-  void on(std::uint64_t now, const trace::SyncDone& e);
-  void on(std::uint64_t now, const trace::IoThreadWoken& e);
-  void on(std::uint64_t now, const trace::InvalidationSubmitted& e);
-  void on(std::uint64_t now, const trace::InvalidationWaitDone& e);
-  void on(std::uint64_t, const trace::WindowOpened&) { open_ = true; }
-  void on(std::uint64_t, const trace::WindowClosed&) { open_ = false; }
-  template <class E>
-  void on(std::uint64_t, const E&) {}
-
   Cpu& cpu(std::uint32_t id) {
     if (id >= cpus_.size()) cpus_.resize(std::size_t{id} + 1);
     return cpus_[id];
   }
   void settle(Cpu& cpu, std::uint64_t now, Work outer);
-  void settle_marks(Cpu& cpu, const WorkSums& before, std::uint64_t from);
+  void settle_marks(Cpu& cpu, const WorkTimes& did, std::uint64_t length);
   void forget_mark(Mark& mark, std::uint32_t id);
   void milestone(Cpu& cpu, std::uint64_t now);
   void set_mark(std::uint32_t id, std::uint32_t cpu, std::uint64_t now);
@@ -134,12 +145,14 @@ class Blame final : public trace::Sink {
   void drop(Io& io);
   void grow_index();
   std::uint32_t slot_of(const Io& io) const { return static_cast<std::uint32_t>(&io - ios_.data()); }
-  Command& command(std::uint32_t device, std::uint32_t queue, std::uint32_t command);
+  Command& command(const CommandId& id);
+  void set_parts_apart(const Io& io);
 
   void device_stretch(Io& io);
   void charge_own(Io& io, const WorkTimes& did, std::uint64_t length);
   void charge_wait(Io& io, const WorkTimes& did, std::uint64_t length, bool for_interrupt);
 
+  const std::optional<std::uint32_t> big_lock_;
   std::vector<Cpu> cpus_;
   std::vector<Io> ios_;
   std::vector<std::uint32_t> index_;  // by number modulo its size: the slot

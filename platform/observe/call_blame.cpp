@@ -168,12 +168,10 @@ void CallBlame::charge(const Cpu& c, Call call, std::uint64_t began, std::uint64
   for (const Piece& piece : c.pieces)
     if (piece.at > began) replay(account, piece);
   account.settle(now, Work::guest);
-  const WorkSums did = account.sums() - before;
+  const WorkTimes own = account.sums().thread - before.thread;
   last_ = {now - began, {}};
-  for (std::size_t w = 0; w < works; ++w) {
-    last_.parts[static_cast<std::size_t>(cause_of[w])] += did.thread[w];
-    last_.parts[static_cast<std::size_t>(Cause::interrupt)] += did.interrupt[w];
-  }
+  for (std::size_t w = 0; w < works; ++w) last_.parts[static_cast<std::size_t>(cause_of[w])] += own[w];
+  last_.parts[static_cast<std::size_t>(Cause::interrupt)] += sum_of(account.sums().interrupt - before.interrupt);
   if (!open_) return;
   const auto row = static_cast<std::size_t>(call);
   for (std::size_t i = 0; i < causes; ++i) sums_[row][i] += last_.parts[i];

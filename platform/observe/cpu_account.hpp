@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace gnomon::observe {
@@ -24,20 +25,14 @@ inline WorkTimes operator-(WorkTimes a, const WorkTimes& b) {
   for (std::size_t w = 0; w < works; ++w) a[w] -= b[w];
   return a;
 }
+inline WorkTimes& operator+=(WorkTimes& a, const WorkTimes& b) {
+  for (std::size_t w = 0; w < works; ++w) a[w] += b[w];
+  return a;
+}
 
-/// The sums at an instant, apart for thread context and for interrupts and softirqs.
+/// The sums at an instant: in thread context, in interrupts and softirqs, in either.
 struct WorkSums {
-  WorkTimes thread{}, interrupt{};
-
-  friend WorkSums operator-(WorkSums a, const WorkSums& b) {
-    for (std::size_t w = 0; w < works; ++w) a.thread[w] -= b.thread[w], a.interrupt[w] -= b.interrupt[w];
-    return a;
-  }
-  WorkTimes both() const {
-    WorkTimes sum = thread;
-    for (std::size_t w = 0; w < works; ++w) sum[w] += interrupt[w];
-    return sum;
-  }
+  WorkTimes thread{}, interrupt{}, both{};
 };
 
 /// One processor. Time up to settled() has its cause; what came after waits for the next event that tells whose it
@@ -67,16 +62,36 @@ class CpuAccount {
   }
 
   /// Settles the time until `now` as `outer`, but for what was told of it meanwhile.
-  void settle(std::uint64_t now, Work outer);
+  void settle(std::uint64_t now, Work outer) {
+    if (now <= settled_) return;
+    const std::uint64_t length = now - settled_;
+    const bool nothing_told = span_count_ == 0 || first_began_ >= now;
+    did(outer, nothing_told ? length : length - settle_spans(now, outer));
+    settled_ = now;
+  }
 
  private:
   struct Span {
-    std::uint64_t began = 0, ended = 0, length = 0;
+    std::uint64_t began = 0, length = 0;
     Work work{};
   };
   static constexpr std::size_t most_spans = 16;
 
-  void add(std::uint64_t began, std::uint64_t now, Work work, std::uint64_t length);
+  void did(Work work, std::uint64_t time) {
+    const auto w = static_cast<std::size_t>(work);
+    (in_interrupt ? sums_.interrupt : sums_.thread)[w] += time;
+    sums_.both[w] += time;
+  }
+  std::uint64_t settle_spans(std::uint64_t now, Work outer);
+  void add(std::uint64_t began, std::uint64_t now, Work work, std::uint64_t length) {
+    if (length == 0 || now <= settled_) return;
+    began = std::max(began, settled_);
+    length = std::min(length, now - began);
+    first_began_ = span_count_ == 0 ? began : std::min(first_began_, began);
+    if (span_count_ == most_spans) return lengthen(work, length);
+    spans_[span_count_++] = {began, length, work};
+  }
+  void lengthen(Work work, std::uint64_t length);
   void add(std::uint64_t began, std::uint64_t now, Work work) { add(began, now, work, now - std::min(began, now)); }
 
   WorkSums sums_;
@@ -84,6 +99,7 @@ class CpuAccount {
   std::uint64_t settled_ = 0;
   std::array<Span, most_spans> spans_{};
   std::size_t span_count_ = 0;
+  std::uint64_t first_began_ = 0;  // of the spans
 };
 
 }  // namespace gnomon::observe

@@ -3,51 +3,33 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
-#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/trace/tracer.hpp"
 
 namespace gnomon::observe {
 
-/// What it is told, its sinks are told later, each in the same order. The code of an I/O fills the host's
-/// instruction cache, and that of a timeline comes on top of it for every event; in a batch it is alone there.
-/// Observers that only count are better told at once.
-class EventBatches final : public trace::Sink {
+/// Its sinks are told of events that lie in a block (packed_events.hpp), each in the same order. The code of an I/O
+/// fills the host's instruction cache, and that of a timeline comes on top of it for every event; behind a block of
+/// them it is alone there. Observers that only count are better told at once.
+class EventBatches {
  public:
-  static constexpr std::size_t batch_events = 2048;
+  EventBatches();
 
-  EventBatches() : told_(batch_events) {}
-
-  /// Before this is added to a tracer itself.
   void add(trace::Sink& sink);
-
-  trace::KindSet wants() const override { return wanted_; }
-  void on_event(Time at, const trace::Event& event) override {
-    kinds_[count_] = static_cast<std::uint8_t>(event.index());
-    told_[count_] = {at, event};
-    if (++count_ == batch_events) pass_on();
-  }
-
-  /// Before a sink is asked for anything: it has been told everything then.
-  void pass_on();
+  bool empty() const { return listeners_.empty(); }
+  /// `records` lie in a block of packed::reach bytes more.
+  void tell(std::span<const unsigned char> records);
 
  private:
-  struct Told {
-    Time at;
-    trace::Event event;
-  };
   struct Listener {
     trace::Sink* sink;
-    std::array<bool, trace::event_kinds> wants;
+    std::array<trace::Sink::Handler, trace::event_kinds> handlers;  // none: it does not want the kind
   };
 
   std::vector<Listener> listeners_;
-  trace::KindSet wanted_;
-  std::vector<Told> told_;
-  std::array<std::uint8_t, batch_events> kinds_{};
-  std::size_t count_ = 0;
+  std::array<trace::Event, trace::event_kinds> events_;  // one of each kind, for the one that is told
 };
 
 }  // namespace gnomon::observe

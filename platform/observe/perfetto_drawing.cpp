@@ -2,6 +2,7 @@
 #include "platform/observe/perfetto_drawing.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace gnomon::observe {
 
@@ -31,6 +32,9 @@ constexpr std::array activity_names = {name("task"), name("interrupt"), name("so
                                        name("host")};
 constexpr std::array invalidation_names = {name("invalidate page"), name("invalidate range"),
                                            name("invalidate domain"), name("invalidate global")};
+
+constexpr std::array dma_names = {name("DMA read"), name("DMA write")};
+constexpr std::array walk_names = {name("DMA read, page walk"), name("DMA write, page walk")};
 
 constexpr std::uint64_t lookups_a_sample = 1000;
 
@@ -141,9 +145,13 @@ void PerfettoTimeline::Drawing::operator()(const trace::GuestRequest& e) {
           {pointer("iova", e.iova), pointer("gpa", e.gpa), number("bytes", e.bytes), number("domain", e.domain)});
 }
 
+/// A kick is its exit.
 void PerfettoTimeline::Drawing::operator()(const trace::GuestKick& e) {
-  instant(Row::viommu_driver, e.cpu, 0, e.suppressed != 0 ? name("kick (suppressed)") : name("kick"),
-          {number("requests", e.requests)});
+  if (e.suppressed == 0) {
+    vcpu(e.cpu).kicked_requests = e.requests;
+  } else {
+    instant(Row::viommu_driver, e.cpu, 0, name("kick (suppressed)"), {number("requests", e.requests)});
+  }
 }
 
 // ---- processors and locks
@@ -155,6 +163,8 @@ void PerfettoTimeline::Drawing::operator()(const trace::VmExit& e) {
       e.reason == trace::ExitReason::instruction;  // others come from outside, whatever the code does
   HeldCall& call = next_to_hold(e.cpu);
   call.start(pick(exit_names_, e.reason), {}, of_the_code ? HeldCall::Whose::next_return : HeldCall::Whose::known);
+  if (const auto requests = of_the_code ? std::exchange(vcpu(e.cpu).kicked_requests, 0) : 0; requests != 0)
+    call.annotations[call.annotation_count++] = number("requests", requests);
   hold(Row::exits, e.cpu, until_now(e.began_ps), call);
 }
 
@@ -221,23 +231,25 @@ void PerfettoTimeline::Drawing::operator()(const trace::IoThreadWoken& e) {
 // ---- physical IOMMU
 // ------------------------------------------------------------------------------------------------
 
-std::uint64_t PerfettoTimeline::Drawing::mapped_for(const trace::DmaBurst& e) const {
+std::uint64_t PerfettoTimeline::Drawing::mapped_for(const trace::DmaBurst& e) {
   if (!options_.guest_domain_of || ended_ || now_ < from_) return 0;
-  return flows_.io_of_mapping(options_.guest_domain_of(SourceId{static_cast<std::uint16_t>(e.source)}), e.iova);
+  if (e.source != dma_source_) {
+    dma_source_ = e.source;
+    dma_domain_ = options_.guest_domain_of(SourceId{static_cast<std::uint16_t>(e.source)});
+  }
+  return flows_.io_of_mapping(dma_domain_, e.iova);
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::DmaBurst& e) {
-  const std::size_t idle = e.evicted != 0 ? 0 : e.walk_reads != 0 ? 1 : 2;
+  const bool walked = e.iotlb_hit == 0;
+  const std::size_t idle = e.evicted != 0 ? 0 : walked ? 1 : 2;
   slice(Row::dma, 0, 0, {now_, std::max(now_, e.ends_ps / 1000)},
-        e.write != 0 ? name("DMA write") : name("DMA read"),
+        (walked ? walk_names : dma_names)[e.write != 0 ? 1 : 0],
         Annotations{pointer("iova", e.iova), pointer("hpa", e.hpa), number("bytes", e.bytes),
-                    pointer("source id", e.source), truth("IOTLB hit", e.iotlb_hit),
-                    number("page-walk reads", e.walk_reads), number("entries evicted", e.evicted)}
+                    pointer("source id", e.source), number("page-walk reads", e.walk_reads),
+                    number("entries evicted", e.evicted)}
             .without_last(idle),
         flow_of(mapped_for(e)));
-  if (e.iotlb_hit == 0)
-    instant(Row::walks, 0, 0, name("page walk"),
-            {pointer("iova", e.iova), number("domain", e.domain), number("page-walk reads", e.walk_reads)});
   hits_ += e.iotlb_hit != 0 ? 1 : 0;
   if (++lookups_ % lookups_a_sample == 0) {
     counter(Row::iotlb_hits, 0, hits_);
@@ -255,11 +267,6 @@ void PerfettoTimeline::Drawing::operator()(const trace::IotlbInvalidated& e) {
           last_unless_0(e.hint_leaf_only,
                         {pointer("iova", e.iova), number("bytes", e.bytes), number("domain", e.domain),
                          number("entries dropped", e.dropped), truth("leaf only", e.hint_leaf_only)}));
-}
-
-void PerfettoTimeline::Drawing::operator()(const trace::InvalidationSubmitted& e) {
-  instant(Row::invalidations, 0, 0, name("submit descriptors"),
-          {number("cpu", e.cpu), number("descriptors", e.descriptors)});
 }
 
 void PerfettoTimeline::Drawing::operator()(const trace::InvalidationWaitDone& e) {

@@ -59,7 +59,6 @@ class PerfettoTimeline::Drawing {
   void operator()(const trace::DmaBurst&);
   void operator()(const trace::DmaFault&);
   void operator()(const trace::IotlbInvalidated&);
-  void operator()(const trace::InvalidationSubmitted&);
   void operator()(const trace::InvalidationWaitDone&);
   void operator()(const trace::Doorbell&);
   void operator()(const trace::CommandFetched&);
@@ -79,11 +78,13 @@ class PerfettoTimeline::Drawing {
  private:
   template <class E, class... Es>
   static constexpr bool is_one_of = (std::is_same_v<E, Es> || ...);
-  /// Mappings are as many as there are pages, and the call is drawn; an interrupt is drawn when taken; others are
-  /// counts and sums, or told by what is drawn beside them.
+  /// Mappings are as many as there are pages, and the call is drawn; an interrupt is drawn when taken; where
+  /// descriptors are submitted the slice of their wait begins; others are counts and sums, or told by what is drawn
+  /// beside them.
   template <class E>
   static constexpr bool is_undrawn =
-      is_one_of<E, trace::MappingAdded, trace::MappingRemoved, trace::InterruptRaised, trace::GuestTableRead,
+      is_one_of<E, trace::MappingAdded, trace::MappingRemoved, trace::InterruptRaised, trace::InvalidationSubmitted,
+                trace::GuestTableRead,
                 trace::CommandTimes, trace::TranslationsRefreshed, trace::PacketsDropped, trace::StrayAccess,
                 trace::Retransmitted, trace::PollReturned, trace::StreamMoved, trace::DmaApiRound,
                 trace::VfioTornDown, trace::DriverCallsMade, trace::SmmuMaintained, trace::StreamUnderrun>;
@@ -113,6 +114,7 @@ class PerfettoTimeline::Drawing {
     /// The interrupt taken last, until an I/O completes in it.
     perfetto::HeldCall interrupt;
     bool in_interrupt = false;
+    std::uint64_t kicked_requests = 0;  // by the exit that comes
   };
 
   /// Deferred invalidations of one domain. Those that came while a flush ran are not covered by it; to tell them
@@ -163,7 +165,7 @@ class PerfettoTimeline::Drawing {
   bool settle_debt(std::uint64_t io, perfetto::Flow& flow);
   void end_flows(std::uint64_t at_ns);
   perfetto::Flow flow_of(std::uint64_t io) const { return {flows_.find(io) != nullptr ? io : 0}; }
-  std::uint64_t mapped_for(const trace::DmaBurst& burst) const;  ///< the I/O whose mapping starts there; 0: none
+  std::uint64_t mapped_for(const trace::DmaBurst& burst);  ///< the I/O whose mapping starts there; 0: none
   perfetto::Flow flow_of_command(std::uint32_t device, std::uint32_t queue, std::uint32_t command) const {
     return flow_of(flows_.io_of_command(device, queue, command));
   }
@@ -191,6 +193,8 @@ class PerfettoTimeline::Drawing {
   std::uint64_t next_sample_ = 0;
   std::uint64_t lookups_ = 0;
   std::uint64_t hits_ = 0;
+  std::uint32_t dma_source_ = ~std::uint32_t{0};  // of the last DMA, and its guest domain
+  std::uint32_t dma_domain_ = 0;
 };
 
 }  // namespace gnomon::observe

@@ -13,9 +13,8 @@ char* put_long(char* out, std::uint64_t value) {
     return out;
   }
   const unsigned bytes = (static_cast<unsigned>(std::bit_width(value)) * 9 + 64) / 64;  // of seven bits each
-  value = (value & 0x00ff'ffff'f000'0000) << 4 | (value & 0x0000'0000'0fff'ffff);
-  value = (value & 0x0fff'c000'0fff'c000) << 2 | (value & 0x0000'3fff'0000'3fff);
-  value = (value & 0x3f80'3f80'3f80'3f80) << 1 | (value & 0x007f'007f'007f'007f);
+  value = spread(static_cast<std::uint32_t>(value)) |
+          std::uint64_t{spread(static_cast<std::uint32_t>(value >> 28))} << 32;
   value |= 0x8080'8080'8080'8080 & ((std::uint64_t{1} << 8 * (bytes - 1)) - 1);
   store(out, value);
   return out + bytes;

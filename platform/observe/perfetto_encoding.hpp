@@ -24,8 +24,23 @@ char* store(char* out, Word bytes) {
   return out + sizeof bytes;
 }
 
+/// The lowest 28 bits, seven to a byte.
+constexpr std::uint32_t spread(std::uint32_t low) {
+  return (low & 0x7f) | (low & 0x3f80) << 1 | (low & 0x1f'c000) << 2 | (low & 0xfe0'0000) << 3;
+}
+
 /// A varint of three bytes or more: ten at most, and eight are touched.
 char* put_long(char* out, std::uint64_t value);
+
+/// A varint of five bytes, as most addresses are.
+constexpr bool is_address_long(std::uint64_t value) {
+  return (value >> 28) - 1 < 127;
+}
+inline char* put_address_long(char* out, std::uint64_t value) {
+  out[4] = static_cast<char>(value >> 28);
+  store(out, 0x8080'8080u | spread(static_cast<std::uint32_t>(value)));
+  return out + 5;
+}
 
 inline char* put(char* out, std::uint64_t value) {
   if (value < 1 << 7) {
@@ -88,7 +103,7 @@ class Annotation {
   static constexpr std::size_t room = 16;  ///< at most 15 bytes
   char* put_at(char* out) const {
     store(out, head_);
-    char* const end = put(out + 5, value_);
+    char* const end = is_address_long(value_) ? put_address_long(out + 5, value_) : put(out + 5, value_);
     out[1] = static_cast<char>(end - out - 2);
     return end;
   }
@@ -122,9 +137,7 @@ class TimeEncoding {
  public:
   char* put_at(char* out, std::uint64_t at) {
     if (at >> 28 != upper_) note(at >> 28);
-    const auto low = static_cast<std::uint32_t>(at);
-    store(out,
-          0x8080'8080u | (low & 0x7f) | (low & 0x3f80) << 1 | (low & 0x1f'c000) << 2 | (low & 0xfe0'0000) << 3);
+    store(out, 0x8080'8080u | spread(static_cast<std::uint32_t>(at)));
     store(out + 4, bytes_);
     return out + 4 + length_;
   }

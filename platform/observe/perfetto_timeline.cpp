@@ -20,9 +20,22 @@ constexpr std::uint64_t sample_every = 100'000;  // ns
 PerfettoTimeline::PerfettoTimeline(TimelineOptions options) : drawing_(new Drawing(std::move(options))) {}
 PerfettoTimeline::~PerfettoTimeline() = default;
 
+template <std::size_t kind>
+void PerfettoTimeline::draw(trace::Sink& self, Time at, const trace::Event& event) {
+  Drawing& drawing = *static_cast<PerfettoTimeline&>(self).drawing_;
+  drawing.at(at);
+  drawing(*std::get_if<kind>(&event));
+}
+
+trace::Sink::Handler PerfettoTimeline::handler(std::size_t kind) const {
+  static constexpr auto by_kind = []<std::size_t... kinds>(std::index_sequence<kinds...>) {
+    return std::array<Handler, sizeof...(kinds)>{&draw<kinds>...};
+  }(std::make_index_sequence<trace::event_kinds>());
+  return by_kind[kind];
+}
+
 void PerfettoTimeline::on_event(Time at, const trace::Event& event) {
-  drawing_->at(at);
-  std::visit(*drawing_, event);
+  handler(event.index())(*this, at, event);
 }
 
 trace::KindSet PerfettoTimeline::wants() const {

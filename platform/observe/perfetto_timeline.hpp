@@ -45,6 +45,7 @@ class PerfettoTimeline final : public trace::Sink {
   PerfettoTimeline& operator=(const PerfettoTimeline&) = delete;
 
   trace::KindSet wants() const override;
+  Handler handler(std::size_t kind) const override;
   void on_event(Time at, const trace::Event& event) override;
 
   /// Ends the drawing and gives the file its name; no event may come after. Returns the first write that failed.
@@ -54,6 +55,8 @@ class PerfettoTimeline final : public trace::Sink {
 
  private:
   class Drawing;
+  template <std::size_t kind>
+  static void draw(trace::Sink& self, Time at, const trace::Event& event);
   std::unique_ptr<Drawing> drawing_;
 };
 

@@ -48,7 +48,6 @@ constexpr std::array kinds = {
 
     Kind{Row::lock, Shape::plain, Index::one, Row::locks, "lock {}"},
     Kind{Row::dma, Shape::plain, Index::none, Row::iommu, "DMA"},
-    Kind{Row::walks, Shape::plain, Index::none, Row::iommu, "page walks"},
     Kind{Row::invalidations, Shape::plain, Index::none, Row::iommu, "invalidations"},
     Kind{Row::invalidation_waits, Shape::plain, Index::none, Row::iommu, "invalidation waits"},
     Kind{Row::faults, Shape::plain, Index::none, Row::iommu, "faults"},

@@ -40,7 +40,6 @@ enum class Row : std::uint8_t {
   // of locks, IOMMU, devices, sanitizer
   lock,
   dma,
-  walks,
   invalidations,
   invalidation_waits,
   faults,

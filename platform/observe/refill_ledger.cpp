@@ -14,51 +14,30 @@ constexpr std::uint64_t block_pages = 512;
 RefillLedger::RefillLedger(std::function<std::uint32_t(SourceId)> guest_domain_of)
     : guest_domain_of_(std::move(guest_domain_of)) {}
 
-trace::KindSet RefillLedger::wants() const {
-  return trace::kinds<trace::WindowOpened, trace::WindowClosed, trace::DmaBurst, trace::IotlbInvalidated,
-                      trace::MappingAdded, trace::MappingRemoved>();
-}
-
-void RefillLedger::on_event(Time /*at*/, const trace::Event& event) {
-  if (const auto* burst = std::get_if<trace::DmaBurst>(&event)) {
-    used(*burst);
-  } else if (const auto* invalidated = std::get_if<trace::IotlbInvalidated>(&event)) {
-    dropped(*invalidated);
-  } else if (const auto* added = std::get_if<trace::MappingAdded>(&event)) {
-    changed(added->domain, added->iova, added->bytes);
-  } else if (const auto* removed = std::get_if<trace::MappingRemoved>(&event)) {
-    changed(removed->domain, removed->iova, removed->bytes);
-  } else if (std::holds_alternative<trace::WindowOpened>(event)) {
-    open_ = true;
-  } else if (std::holds_alternative<trace::WindowClosed>(event)) {
-    open_ = false;
-  }
-}
-
 /// Visits the pages that were ever used.
 template <class Visit>
 void RefillLedger::for_pages(Domain& domain, std::uint64_t iova, std::uint64_t bytes, Visit&& visit) {
   if (bytes == 0) return;
   const std::uint64_t first = iova >> page_shift;
   const std::uint64_t last = (iova + (bytes - 1)) >> page_shift;
+  const std::uint64_t first_block = first / block_pages, last_block = last / block_pages;
   const auto in_block = [&](std::uint64_t index, Block& block) {
-    const std::uint64_t base = index * block_pages;
-    if (base > last || base + block_pages - 1 < first) return;
-    const std::uint64_t to = std::min(last - base, block_pages - 1);
-    for (std::uint64_t page = first > base ? first - base : 0; page <= to; ++page) {
+    if (index < first_block || index > last_block) return;
+    const std::uint64_t to = index == last_block ? last % block_pages : block_pages - 1;
+    for (std::uint64_t page = index == first_block ? first % block_pages : 0; page <= to; ++page) {
       if (block.pages[page].epoch != 0) visit(block.pages[page]);
     }
   };
-  if (last / block_pages - first / block_pages >= domain.pages.size()) {
+  if (last_block - first_block >= domain.pages.size()) {
     domain.pages.for_each(in_block);
     return;
   }
-  for (std::uint64_t index = first / block_pages; index <= last / block_pages; ++index) {
+  for (std::uint64_t index = first_block; index <= last_block; ++index) {
     if (Block* block = domain.pages.find(index)) in_block(index, *block);
   }
 }
 
-void RefillLedger::used(const trace::DmaBurst& burst) {
+void RefillLedger::on(Time /*at*/, const trace::DmaBurst& burst) {
   if (burst.domain >= domains_.size()) domains_.resize(std::size_t{burst.domain} + 1);
   Domain& domain = domains_[burst.domain];
   if (!domain.used) {
@@ -89,7 +68,7 @@ void RefillLedger::charge(const Domain& domain, const Page& page) {
   ++counts_[static_cast<std::size_t>(reason)];
 }
 
-void RefillLedger::dropped(const trace::IotlbInvalidated& e) {
+void RefillLedger::on(Time /*at*/, const trace::IotlbInvalidated& e) {
   const auto end_epoch = [&e](Domain& domain) {
     domain.ended_by[domain.epoch % domain.ended_by.size()] = e.granularity;
     ++domain.epoch;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "models/base/address.hpp"
-#include "models/trace/tracer.hpp"
+#include "models/trace/typed_sink.hpp"
 #include "platform/observe/page_map.hpp"
 
 namespace gnomon::observe {
@@ -19,15 +19,21 @@ namespace gnomon::observe {
 /// entry after the guest had changed the page's mapping (invalidated_modified) or although it had not
 /// (invalidated_unmodified: over-invalidation), or nothing had, and the entry had given way to others (capacity).
 /// Memory is for the pages used; domains invalidated whole cost nothing a page.
-class RefillLedger final : public trace::Sink {
+class RefillLedger final
+    : public trace::TypedSink<RefillLedger, trace::WindowOpened, trace::WindowClosed, trace::DmaBurst,
+                              trace::IotlbInvalidated, trace::MappingAdded, trace::MappingRemoved> {
  public:
   enum class Reason : std::uint8_t { cold, capacity, invalidated_modified, invalidated_unmodified };
   static constexpr std::size_t reasons = 4;
 
   /// `guest_domain_of`: the guest's domain whose mappings a device of this requester id uses.
   explicit RefillLedger(std::function<std::uint32_t(SourceId)> guest_domain_of);
-  trace::KindSet wants() const override;
-  void on_event(Time at, const trace::Event& event) override;
+  void on(Time, const trace::WindowOpened&) { open_ = true; }
+  void on(Time, const trace::WindowClosed&) { open_ = false; }
+  void on(Time at, const trace::DmaBurst& burst);
+  void on(Time at, const trace::IotlbInvalidated& e);
+  void on(Time, const trace::MappingAdded& e) { changed(e.domain, e.iova, e.bytes); }
+  void on(Time, const trace::MappingRemoved& e) { changed(e.domain, e.iova, e.bytes); }
 
   /// Of the measured window.
   std::uint64_t count(Reason reason) const { return counts_[static_cast<std::size_t>(reason)]; }
@@ -47,15 +53,13 @@ class RefillLedger final : public trace::Sink {
     std::array<Page, 512> pages{};
   };
   struct Domain {
-    PageMap<Block> pages;
-    std::uint32_t epoch = 1;                         // grows with every invalidation of all of it
-    std::array<trace::Granularity, 256> ended_by{};  // the last epochs
-    std::uint32_t guest = 0;
     bool used = false;
+    std::uint32_t guest = 0;
+    std::uint32_t epoch = 1;  // grows with every invalidation of all of it
+    PageMap<Block> pages;
+    std::array<trace::Granularity, 256> ended_by{};  // the last epochs
   };
 
-  void used(const trace::DmaBurst& burst);
-  void dropped(const trace::IotlbInvalidated& e);
   void changed(std::uint32_t guest_domain, std::uint64_t iova, std::uint64_t bytes);
   void charge(const Domain& domain, const Page& page);
   template <class Visit>

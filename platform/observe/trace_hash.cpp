@@ -6,67 +6,80 @@
 #include <xxhash.h>
 
 #include <array>
-#include <bit>
-#include <cstring>
-#include <type_traits>
-#include <variant>
+#include <span>
+#include <utility>
+
+#include "platform/observe/packed_events.hpp"
 
 namespace gnomon::observe {
 
-static_assert(std::endian::native == std::endian::little, "the hash is defined over little-endian bytes");
-
 namespace {
 
+// Hashed alone, events stay in the first-level cache; batches are to be long.
 constexpr std::size_t block_bytes = 4096;
-constexpr std::size_t head_bytes = sizeof(std::uint64_t) + sizeof(std::uint32_t);
-constexpr std::size_t largest_record = 128;
-static_assert(head_bytes + sizeof(trace::Event) <= largest_record);
-static_assert(std::is_trivially_copyable_v<trace::Event>);
-
-template <class... E>
-constexpr std::array<std::uint8_t, sizeof...(E)> sizes_of(std::type_identity<std::variant<E...>>) {
-  return {static_cast<std::uint8_t>(sizeof(E))...};
-}
-constexpr auto event_bytes = sizes_of(std::type_identity<trace::Event>{});
+constexpr std::size_t batch_bytes = 64 * 1024;
 
 }  // namespace
 
 struct TraceHash::State {
   XXH3_state_t hash;
-  std::size_t used = 0;
-  // A record starts below block_bytes and may end beyond it: no record is ever split by hand.
-  std::array<unsigned char, block_bytes + largest_record> block;
-};
+  std::vector<unsigned char> block;
+  unsigned char* next = nullptr;    // record
+  unsigned char* hashed = nullptr;  // up to here
+  unsigned char* ends = nullptr;    // a record starts below it and may end beyond it: none is ever split
+  EventBatches* batches = nullptr;
 
-[[gnu::noinline]] void TraceHash::hash_block(State& s) {
-  XXH3_64bits_update(&s.hash, s.block.data(), s.used);
-  s.used = 0;
-}
+  void make_block(std::size_t bytes) {
+    block.resize(bytes + packed::reach);
+    next = hashed = block.data();
+    ends = next + bytes;
+  }
+  void catch_up() {
+    XXH3_64bits_update(&hash, hashed, static_cast<std::size_t>(next - hashed));
+    hashed = next;
+  }
+  [[gnu::noinline]] void end_block() {  // rare: inlined, it costs every event the saving of its registers
+    catch_up();
+    if (batches != nullptr) batches->tell({block.data(), next});
+    next = hashed = block.data();
+  }
+};
 
 TraceHash::TraceHash() : state_(new State) {
   XXH3_64bits_reset(&state_->hash);
+  state_->make_block(block_bytes);
 }
 TraceHash::~TraceHash() = default;
 
-void TraceHash::on_event(Time at, const trace::Event& event) {
-  State& s = *state_;
-  unsigned char* out = s.block.data() + s.used;
-  const std::uint64_t ps = at.ps();
-  const auto kind = static_cast<std::uint32_t>(event.index());
-  std::memcpy(out, &ps, sizeof ps);
-  std::memcpy(out + sizeof ps, &kind, sizeof kind);
-  // A variant of trivial alternatives is its storage and then its index: all of it is copied, a fixed number of bytes,
-  // and the alternative's own are kept.
-  std::memcpy(out + head_bytes, static_cast<const void*>(&event), sizeof event);
-  s.used += head_bytes + event_bytes[kind];
-  if (s.used >= block_bytes) hash_block(s);
-  last_at_ = at;
-  if (++events_ == next_checkpoint_) take_checkpoint();
+void TraceHash::pass_on_to(EventBatches& batches) {
+  state_->batches = &batches;
+  state_->make_block(batch_bytes);
 }
 
-/// Rare, and kept out of on_event: inlined there, it costs every event the saving of its registers.
+void TraceHash::pass_on() {
+  state_->end_block();
+}
+
+template <std::size_t kind>
+void TraceHash::add(trace::Sink& self, Time at, const trace::Event& event) {
+  auto& hash = static_cast<TraceHash&>(self);
+  State& s = *hash.state_;
+  s.next = packed::write<kind>(s.next, at, *std::get_if<kind>(&event));
+  if (s.next >= s.ends) s.end_block();
+  hash.last_at_ = at;
+  if (++hash.events_ == hash.next_checkpoint_) hash.take_checkpoint();
+}
+
+trace::Sink::Handler TraceHash::handler(std::size_t kind) const {
+  static constexpr auto by_kind = []<std::size_t... kinds>(std::index_sequence<kinds...>) {
+    return std::array<Handler, sizeof...(kinds)>{&add<kinds>...};
+  }(std::make_index_sequence<trace::event_kinds>());
+  return by_kind[kind];
+}
+
 [[gnu::noinline]] void TraceHash::take_checkpoint() {
-  checkpoints_.push_back({events_, last_at_, value()});
+  state_->catch_up();
+  checkpoints_.push_back({events_, last_at_, XXH3_64bits_digest(&state_->hash)});
   next_checkpoint_ = checkpoint_after(events_);
 }
 
@@ -81,9 +94,9 @@ std::string TraceHash::checkpoints_text() const {
 }
 
 std::uint64_t TraceHash::value() const {
-  State copy = *state_;
-  XXH3_64bits_update(&copy.hash, copy.block.data(), copy.used);
-  return XXH3_64bits_digest(&copy.hash);
+  XXH3_state_t hash = state_->hash;
+  XXH3_64bits_update(&hash, state_->hashed, static_cast<std::size_t>(state_->next - state_->hashed));
+  return XXH3_64bits_digest(&hash);
 }
 
 }  // namespace gnomon::observe

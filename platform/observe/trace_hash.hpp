@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "models/trace/tracer.hpp"
+#include "platform/observe/event_batches.hpp"
 
 namespace gnomon::observe {
 
-/// Hashes, per event: time in ps (8 bytes), the event's index in trace::Event (4 bytes), the event's own bytes. All
-/// little-endian, no padding, so the value does not depend on machine, compiler or optimisation level.
+/// Hashes events as packed_events.hpp packs them, so the value does not depend on machine, compiler or optimisation
+/// level. What lies packed for it is also what batches are read from.
 class TraceHash final : public trace::Sink {
  public:
   TraceHash();
@@ -21,7 +22,13 @@ class TraceHash final : public trace::Sink {
   TraceHash(const TraceHash&) = delete;
   TraceHash& operator=(const TraceHash&) = delete;
 
-  void on_event(Time at, const trace::Event& event) override;
+  void on_event(Time at, const trace::Event& event) override { handler(event.index())(*this, at, event); }
+  Handler handler(std::size_t kind) const override;
+
+  /// Tells `batches` of every event from now on, some time after it happened. Before the first one.
+  void pass_on_to(EventBatches& batches);
+  /// Of all that happened so far.
+  void pass_on();
 
   std::uint64_t value() const;  ///< of all events so far; may be asked at any time, and changes nothing
 
@@ -44,7 +51,8 @@ class TraceHash final : public trace::Sink {
 
  private:
   struct State;
-  static void hash_block(State& state);
+  template <std::size_t kind>
+  static void add(trace::Sink& self, Time at, const trace::Event& event);
   void take_checkpoint();
 
   std::unique_ptr<State> state_;

@@ -54,6 +54,7 @@ struct Observers {
       : metrics(metric_names(c, platform)),
         sanitizer(sanitizer_options(c, platform), tracer),
         exits(c.machine.exit_names, observe::ExitTable::Scope::window),
+        blame(big_lock_of(platform)),
         refills(domain_finder(c)) {
     tracer.add(metrics);
     tracer.add(exits);
@@ -76,7 +77,7 @@ struct Observers {
       files.add(vcd.emplace(observe::VcdOptions{options.vcd, c.guest.vcpus, platform.locks().names()}));
     if (!options.csv.empty()) files.add(csv.emplace(options.csv));
     if (!options.log.empty()) open_log(c, options);
-    if (files.wants().any()) tracer.add(files);
+    if (!files.empty()) hash.pass_on_to(files);
     for (trace::Sink* sink : options.sinks) tracer.add(*sink);
     tracer.add(sanitizer);  // last: its verdicts come after the event that caused them, for everybody
   }
@@ -96,6 +97,13 @@ struct Observers {
     } catch (const spdlog::spdlog_ex& error) {
       log_error = error.what();
     }
+  }
+
+  static std::optional<std::uint32_t> big_lock_of(const Platform& platform) {
+    const auto& names = platform.locks().names();
+    const auto found = std::find(names.begin(), names.end(), Platform::big_lock);
+    if (found == names.end()) return std::nullopt;  // no hypervisor
+    return static_cast<std::uint32_t>(found - names.begin());
   }
 
   static observe::Metrics::Names metric_names(const Configuration& c, Platform& platform) {
@@ -137,7 +145,7 @@ struct Observers {
   observe::Blame blame;
   std::optional<observe::CallBlame> calls;  ///< of a replay, whose calls are its threads' own
   observe::RefillLedger refills;
-  observe::EventBatches files;  ///< to those that follow
+  observe::EventBatches files;  ///< by the hash, to those that follow
   std::optional<observe::VcdTrace> vcd;
   std::optional<observe::CsvTrace> csv;
   std::optional<observe::Transcript> transcript;
@@ -258,7 +266,7 @@ SimulationResult simulate(const Configuration& configuration, const SimulationOp
     options.on_end(*platform.guest().workload());
   platform.close();
   observers.sanitizer.check_teardown(end);
-  observers.files.pass_on();
+  observers.hash.pass_on();
   result.metrics = observers.metrics.values();
   for (auto& metric : observers.refills.values()) result.metrics.push_back(std::move(metric));
   for (auto& metric : observers.blame.values()) result.metrics.push_back(std::move(metric));

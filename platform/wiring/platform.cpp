@@ -148,11 +148,11 @@ void Platform::build_hypervisor() {
   hypervisor::HypervisorConfig config = configuration_.vmm;
   config.vfio.faults = configuration_.faults.vfio;
   const scenario::MachineProfile& machine = configuration_.machine;
-  Lock& big_lock =
-      locks_.add("big_lock", LockKind::queued, {machine.hypervisor.big_lock, machine.hypervisor.big_lock_handover});
+  Lock& qemu_lock =
+      locks_.add(big_lock, LockKind::queued, {machine.hypervisor.big_lock, machine.hypervisor.big_lock_handover});
   const HypervisorParts parts{*bytes_, *host_pages_, *ram_, monitor_, tracer_};
   hypervisor_ = std::make_unique<Hypervisor>(
-      "hypervisor", config, machine.hypervisor, parts, big_lock,
+      "hypervisor", config, machine.hypervisor, parts, qemu_lock,
       [&](hypervisor::RegisterPort& registers) { return make_host_iommu(parts, registers); });
   for (unsigned i = 0; i < configuration_.devices.size(); ++i) hypervisor_->assign(configuration_.source_of(i));
   build_viommu();

@@ -25,6 +25,9 @@ namespace gnomon::wiring {
 
 class Platform {
  public:
+  /// The name of the lock under which the VMM works for the guest (QEMU's big lock).
+  static constexpr const char* big_lock = "big_lock";
+
   /// Elaborates: once a process. `configuration` and `tracer` must outlive the platform.
   Platform(const scenario::Configuration& configuration, trace::Tracer& tracer);
 

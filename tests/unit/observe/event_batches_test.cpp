@@ -22,34 +22,37 @@ struct Kicks final : trace::Sink {
 }  // namespace
 
 TEST_CASE("sinks behind a batch are told what they would be told at once") {
-  for (const std::size_t events :
-       {std::size_t{0}, std::size_t{1}, EventBatches::batch_events, 3 * EventBatches::batch_events + 17}) {
-    observe::TraceHash at_once, later;
+  for (const std::size_t events : {std::size_t{0}, std::size_t{1}, std::size_t{1000}, std::size_t{20'000}}) {
+    observe::TraceHash at_once, passing, later;
     EventBatches batches;
     batches.add(later);
+    passing.pass_on_to(batches);
     test::RandomEvents{3}.run(events, [&](Time at, const trace::Event& e) {
       at_once.on_event(at, e);
-      batches.on_event(at, e);
+      passing.on_event(at, e);
     });
-    batches.pass_on();
+    passing.pass_on();
     CHECK(later.value() == at_once.value());
+    CHECK(passing.value() == at_once.value());
+    CHECK(passing.checkpoints() == at_once.checkpoints());
   }
 }
 
-TEST_CASE("each sink is told of the kinds it wants, and a batch wants what any does") {
+TEST_CASE("each sink is told of the kinds it wants") {
   EventBatches batches;
-  CHECK(batches.wants().none());
+  CHECK(batches.empty());
   Kicks kicks;
   batches.add(kicks);
-  CHECK(batches.wants() == kicks.wants());
-  observe::TraceHash hash;
-  batches.add(hash);
-  CHECK(batches.wants().all());
-  batches.on_event(Time::ns(1), trace::GuestKick{7, 0, 0});
-  batches.on_event(Time::ns(2), trace::WindowOpened{1});
-  batches.on_event(Time::ns(3), trace::GuestKick{8, 0, 0});
+  CHECK(!batches.empty());
+  observe::TraceHash passing, all;
+  batches.add(all);
+  passing.pass_on_to(batches);
+  passing.on_event(Time::ns(1), trace::GuestKick{7, 0, 0});
+  passing.on_event(Time::ns(2), trace::WindowOpened{1});
+  passing.on_event(Time::ns(3), trace::GuestKick{8, 0, 0});
   CHECK(kicks.seen.empty());
-  batches.pass_on();
-  batches.pass_on();
+  passing.pass_on();
+  passing.pass_on();
   CHECK(kicks.seen == std::vector<std::uint64_t>{7, 8});
+  CHECK(all.value() == passing.value());
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// gnomon_bench [ROUNDS [TEXT]]: simulated I/Os per CPU-second, process activations and bytes allocated per I/O, and
-// how they grow with time simulated, vCPUs and drives; what a timeline costs. TEXT chooses the rows
-// whose names, or whose table's, have it. Each run is a process of its own. A round runs every row of a table once; medians over the rounds are
-// printed.
+// gnomon_bench [ROUNDS [TEXT]]: simulated I/Os per CPU-second, activations and bytes allocated per I/O, and how they
+// grow with time simulated, vCPUs and drives; what observers cost. TEXT chooses the rows whose names, or whose
+// table's, have it. Each run is a process of its own. A round runs every row of a table once; medians over the rounds
+// are printed.
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -172,7 +172,8 @@ std::vector<std::vector<Measured>> run_all(const std::vector<Row>& rows, unsigne
   return out;
 }
 
-void print(const std::string& table, const std::vector<Row>& rows, const std::vector<std::vector<Measured>>& measured, double bare) {
+void print(const std::string& table, const std::vector<Row>& rows, const std::vector<std::vector<Measured>>& measured,
+           double bare) {
   fmt::print("{:<32} {:>9} {:>9} {:>12} {:>9} {:>9} {:>9} {:>10} {:>8}\n", table, "I/Os", "CPU s", "I/O per CPU s",
              "act./I/O", "events/IO", "bytes/IO", "x bare", "MiB");
   for (std::size_t i = 0; i < rows.size(); ++i) {

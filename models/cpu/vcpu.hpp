@@ -23,8 +23,8 @@ class Vcpu final : public sc_core::sc_module, public Processor {
   tlm_utils::simple_initiator_socket<Vcpu> interprocessor{"ipi"};     ///< interrupts to other CPUs
   tlm_utils::simple_target_socket<Vcpu> interrupts{"interrupts"};     ///< message-signalled interrupts for this CPU
 
-  /// `virtualised`: interrupts, halts and timers exit to KVM. `activations` counts switches to this CPU's
-  /// thread and its timer's steps.
+  /// `virtualised`: interrupts, halts and timers exit to KVM. `activations` counts switches to this CPU's thread
+  /// and its timer's steps.
   Vcpu(const sc_core::sc_module_name& name, unsigned id, const CpuConfig& config, bool virtualised,
        trace::Tracer& tracer, std::uint64_t& activations);
 
@@ -51,12 +51,12 @@ class Vcpu final : public sc_core::sc_module, public Processor {
   bool halted() const { return halted_; }
 
  private:
-  void execute();
   struct Pending {
     Time at;
     unsigned vector;
   };
 
+  void execute();
   void timer_expired();
   void on_interrupt(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
   void raise(unsigned vector, Time at);

@@ -51,7 +51,8 @@ Context::Context(std::function<Context&()> run) : run_(std::move(run)) {
   const boost::context::stack_context stack = allocator.allocate();
   stack_ = static_cast<const char*>(stack.sp) - stack.size;
   bytes_ = stack.size;
-  fiber_ = boost::context::fiber(std::allocator_arg, boost::context::preallocated(stack.sp, stack.size, stack), allocator,
+  const boost::context::preallocated place(stack.sp, stack.size, stack);
+  fiber_ = boost::context::fiber(std::allocator_arg, place, allocator,
                                  [this](boost::context::fiber&& from) { return execute(std::move(from)); });
 }
 

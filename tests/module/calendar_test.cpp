@@ -264,7 +264,7 @@ TEST_CASE("what a software thread throws and catches stays on its stack") {
     std::unique_ptr<SoftwareThread> one, two;
     const auto tries = [&out](std::unique_ptr<SoftwareThread>& self, Time at) {
       return [&out, &self, at] {
-        for (int i = 1; i <= 3; ++i) {
+        for (unsigned i = 1; i <= 3; ++i) {
           try {
             self->wait_until(at * i);
             throw at;

@@ -11,7 +11,7 @@ namespace gnomon {
 /// Where execution is left and comes back to: a stack of its own, or the process's.
 class Context {
  public:
-  /// The one that runs now, on the process's own stack.
+  /// The process's own stack, on which everything begins.
   static Context& process();
   /// A stack of its own, on which `run` begins when it is first switched to. It throws nothing, and returns where
   /// execution goes on.

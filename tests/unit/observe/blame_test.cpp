@@ -115,6 +115,23 @@ TEST_CASE("of an I/O's commands the one that completes last is followed, whichev
   CHECK(s.blame->misfits() == 0);
 }
 
+TEST_CASE("the parts of an I/O are those of the command that completes last, also where another came between", "[blame]") {
+  Scene s;
+  s.at(0, submitted(1));
+  s.at(100, IoDispatched{1, 0, 0, 1, 0});
+  s.at(300, IoDispatched{1, 0, 0, 1, 1});
+  s.at(800, trace::CommandTimes{0, 0, in_ps(700), 0, 1, 0, 0});
+  s.at(1000, trace::CommandTimes{in_ps(150), 0, in_ps(400), 0, 1, 1, 0});
+  s.at(1000, IoCompleted{1, 0, 0});
+  s.at(1000, reaped(1, 1000));
+  CHECK(s.ns(Cause::guest_cpu) == 300);
+  CHECK(s.ns(Cause::media) == 400);
+  CHECK(s.ns(Cause::queueing) == 150);
+  CHECK(s.ns(Cause::pcie) == 150);
+  CHECK(s.sum() == in_ps(1000));
+  CHECK(s.blame->misfits() == 0);
+}
+
 TEST_CASE("however often the guest takes its own locks, what the hypervisor did is known", "[blame]") {
   constexpr std::uint32_t guests = 0, hypervisors = 1;
   Scene s;
